@@ -1,0 +1,209 @@
+"""What a training run leaves behind: speed, pictures, its origin, its weights."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+from PIL import Image
+
+from fdnn.pictures import strip
+from fdnn.report import versions
+from fdnn.sets import find_set
+from fdnn.weights import FILE_NAME, save_weights, sha256
+
+
+def run_folder(trainer: pl.Trainer) -> Path:
+    """Return the folder of this run's logs; without a logger the Trainer's root."""
+    return Path(trainer.log_dir or trainer.default_root_dir)
+
+
+def git_commit() -> str:
+    """Return the commit of the source tree, with ``+`` if files were changed since."""
+    here = Path(__file__).parent
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(here), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown (not a git checkout)"
+
+
+class Throughput(pl.Callback):
+    """Logs ``speed/pairs_per_s`` and ``speed/data_wait``, the share of time spent waiting for data."""
+
+    def __init__(self) -> None:
+        self.since = time.perf_counter()
+        self.batches = 0
+        self.last_end = self.since
+        self.waited = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start counting anew, so that validation is not counted."""
+        self.since = self.last_end = time.perf_counter()
+        self.batches = 0
+        self.waited = 0.0
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the time since the last batch ended as waiting."""
+        self.waited += time.perf_counter() - self.last_end
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Log the means since the last time every ``log_every_n_steps``."""
+        self.batches += 1
+        self.last_end = now = time.perf_counter()
+        if self.batches % trainer.log_every_n_steps == 0:
+            elapsed = now - self.since
+            pairs = self.batches * len(batch[0]) * trainer.world_size
+            pl_module.log("speed/pairs_per_s", pairs / elapsed)
+            pl_module.log("speed/data_wait", self.waited / elapsed)
+            self.since, self.batches, self.waited = now, 0, 0.0
+
+
+class PictureStrips(pl.Callback):
+    """Draws bicubic | SR | HR for validation images, as files and for W&B.
+
+    Args:
+        every_n_epochs: How often while training; the end of training always is drawn.
+        images: At most so many images of each validation set.
+    """
+
+    def __init__(self, every_n_epochs: int = 10, images: int = 5) -> None:
+        self.every_n_epochs = every_n_epochs
+        self.images = images
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Draw, if it is time."""
+        fitting = trainer.state.fn == "fit"
+        due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        if trainer.sanity_checking or (fitting and not due):
+            return
+        if trainer.is_global_zero:
+            self.draw(trainer, pl_module)
+
+    def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write ``pictures/<set>_<image>.png`` into the run's folder and send them to W&B."""
+        scale = pl_module.scale
+        label = type(pl_module.net).__name__
+        folder = run_folder(trainer) / "pictures"
+        for name in trainer.datamodule.val_sets:  # type: ignore[attr-defined]
+            images = find_set(name)
+            titled = list(zip(images.paths, images.titles(), strict=True))[: self.images]
+            files = []
+            for path, title in titled:
+                folder.mkdir(parents=True, exist_ok=True)
+                files.append(folder / f"{images.name}_{title}.png")
+                picture = strip(path, {label: pl_module.net}, scale)
+                Image.fromarray(picture).save(files[-1])
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    key = f"val/{images.name}/strips"
+                    captions = [title for _, title in titled]
+                    logger.log_image(key, [str(f) for f in files], caption=captions)
+
+
+class RunRecord(pl.Callback):
+    """Writes where the run's weights came from (``run.json``), and the weights at its end."""
+
+    def __init__(self) -> None:
+        self.record: dict[str, Any] = {}
+        self.seconds_before = 0.0
+        self.started = time.monotonic()
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self.started
+
+    def state_dict(self) -> dict[str, Any]:
+        """Carry the training time over to a resumed run."""
+        return {"seconds": self._seconds()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the training time of the run that is resumed."""
+        self.seconds_before = float(state_dict["seconds"])
+
+    @rank_zero_only
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write what is known before training."""
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        sets = {name: find_set(name) for name in [*data.train_sets, *data.val_sets]}
+        self.started = time.monotonic()
+        self.record = {
+            "command": shlex.join(["python", *sys.argv]),
+            "git_commit": git_commit(),
+            "seed": data.seed,
+            "parameters": sum(p.numel() for p in pl_module.net.parameters()),
+            "hardware": hardware(),
+            "precision": trainer.precision,
+            "processes": trainer.world_size,
+            "versions": versions(),
+            "data_sha256": {name: images.sha256() for name, images in sets.items()},
+            "images": {name: len(images.paths) for name, images in sets.items()},
+            "left_out": data.store.skipped,
+            "resumed_from": str(trainer.ckpt_path) if trainer.ckpt_path else None,
+        }
+        self._write(trainer)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.config.update({"run": self.record}, allow_val_change=True)
+
+    @rank_zero_only
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the final (averaged) weights and complete the record."""
+        file = run_folder(trainer) / FILE_NAME
+        save_weights(pl_module.net, file)
+        hours = self._seconds() / 3600
+        self.record |= {"steps": trainer.global_step, "hours": round(hours, 3)}
+        self.record |= {"weights_sha256": sha256(file)}
+        self._write(trainer)
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                log_weights(logger, file.parent, f"{type(pl_module.net).__name__}_x{pl_module.scale}")
+
+    def _write(self, trainer: pl.Trainer) -> None:
+        folder = run_folder(trainer)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "run.json").write_text(json.dumps(self.record, indent=1) + "\n")
+
+
+def log_weights(logger: WandbLogger, folder: Path, name: str) -> None:
+    """Add the weights, the config and the record of a run to W&B as a versioned artifact."""
+    import wandb
+
+    artifact = wandb.Artifact(name.lower(), type="model")
+    for file in (FILE_NAME, "config.yaml", "run.json"):
+        if (folder / file).is_file():
+            artifact.add_file(str(folder / file))
+    logger.experiment.log_artifact(artifact)
+
+
+def hardware() -> str:
+    """Name the machine's processor and graphics cards."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = names[0].split(":", 1)[1].strip() if names else cpu
+    cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return ", ".join([f"{cpu} ({torch.get_num_threads()} threads)", *cards])

@@ -1,0 +1,260 @@
+"""The command line: fit, validate, test, predict."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from fdnn import report
+from fdnn.callbacks import PictureStrips, RunRecord, run_folder
+from fdnn.data import SRDataModule
+from fdnn.errors import UserError
+from fdnn.models import Bicubic
+from fdnn.module import SuperResolution
+from fdnn.predict import Trainer
+from fdnn.weights import load_weights, read_weights, sha256
+
+DEFAULT_ROOT = "logs"
+
+
+@dataclass
+class Wandb:
+    """Weights & Biases logging.
+
+    Attributes:
+        mode: offline writes a run to the log folder, which ``wandb sync`` can send later;
+            online sends it as it goes and needs an account; disabled does neither.
+        project: Project to log to.
+        group: Groups runs on the dashboard.
+        name: Name of the run; default: that of the log folder.
+    """
+
+    mode: Literal["offline", "online", "disabled"] = "offline"
+    project: str = "fdnn"
+    group: str | None = None
+    name: str | None = None
+
+
+class Parser(LightningArgumentParser):
+    """Reports a bad option or config as one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002
+        """Raise what the base class would print below the usage text."""
+        raise UserError(" ".join(str(message).split()) + " (--help lists all options)")
+
+
+class CLI(LightningCLI):
+    """Builds network, data and Trainer from a config and runs one subcommand."""
+
+    weights_path: str | None = None
+    run_name: str
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the options that belong to neither network, data nor Trainer."""
+        parser.add_class_arguments(Wandb, "wandb")
+        parser.add_argument(
+            "--per_image", type=bool, default=False, help="Print a row for each image in tables."
+        )
+        parser.link_arguments("data.scale", "model.net.init_args.scale")
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Also find out what ``--ckpt_path`` means and whether it can be read."""
+        super().parse_arguments(parser, args)
+        command = self.config["subcommand"]
+        config = self.config[command]
+        files = config.get("config") or []
+        self.run_name = Path(str(files[0])).stem if files else "fdnn"
+        if config["trainer"]["default_root_dir"] is None:
+            config["trainer"]["default_root_dir"] = DEFAULT_ROOT
+        given = config.get("ckpt_path")
+        if given is None:
+            return
+        if command != "fit":
+            # Only the weights count; folders and safetensors files will do as well.
+            self.weights_path = str(given)
+            config["ckpt_path"] = None
+            return
+        root = Path(config["trainer"]["default_root_dir"]) / self.run_name
+        path = newest_checkpoint(root) if given == "last" else Path(given)
+        if not path.is_file():
+            raise UserError(f"no checkpoint at {path}")
+        read_weights(path)
+        config["ckpt_path"] = str(path)
+        config["weights_only"] = True
+
+    def instantiate_classes(self) -> None:
+        """Turn what a network or loss says of its arguments into a message for the user."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            raise UserError(" ".join(str(error).split())) from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Add the loggers: CSV always, W&B as asked; a logger in the config replaces them."""
+        config = self._get(self.config_init, "trainer")
+        if config["logger"] in (None, True) and not config["fast_dev_run"]:
+            kwargs["logger"] = self.loggers(config["default_root_dir"])
+        return super().instantiate_trainer(**kwargs)
+
+    def loggers(self, root: str) -> list[Logger]:
+        """Make the default loggers; the first one's folder is the run's folder."""
+        csv = CSVLogger(root, name=self.run_name)
+        options: Wandb = self._get(self.config_init, "wandb")
+        writes_nothing = self.subcommand == "predict"
+        if writes_nothing or options.mode == "disabled" or os.getenv("WANDB_MODE") == "disabled":
+            return [csv]
+        wandb = WandbLogger(
+            name=options.name or f"{self.run_name}/{Path(csv.log_dir).name}",
+            project=options.project,
+            group=options.group,
+            save_dir=root,
+            offline=options.mode == "offline",
+            job_type=self.subcommand,
+        )
+        return [csv, wandb]
+
+    # ---- what happens around a subcommand -------------------------------------------
+
+    def after_fit(self) -> None:
+        """Score the final weights, beside bicubic's scores, and draw them."""
+        if self.trainer.fast_dev_run or self.trainer.interrupted:
+            return
+        quiet: dict[str, Any] = {"verbose": False}
+        bicubic = SuperResolution(Bicubic(self.model.scale))
+        plain = Trainer(
+            accelerator="cpu",
+            devices=1,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+        )
+        self.trainer.validate(self.model, datamodule=self.datamodule, **quiet)
+        if not self.trainer.is_global_zero:
+            return
+        loaders = SRDataModule(self.model.scale, val_sets=self.datamodule.val_sets)
+        plain.validate(bicubic, datamodule=loaders, **quiet)
+        name = type(self.model.net).__name__
+        references = {"Bicubic": bicubic.results}
+        per_image = self._get(self.config_init, "per_image")
+        report.show(name, self.model.scale, self.model.results, references, per_image)
+        print(f"weights, pictures and logs: {run_folder(self.trainer)}")
+
+    def before_validate(self) -> None:
+        """Load the weights."""
+        self._load_weights()
+
+    def before_test(self) -> None:
+        """Load the weights."""
+        self._load_weights()
+
+    def test(self, **kwargs: Any) -> None:
+        """Run without Lightning's own table of scores."""
+        self.trainer.test(**kwargs | {"verbose": False})
+
+    def validate(self, **kwargs: Any) -> None:
+        """Run without Lightning's own table of scores."""
+        self.trainer.validate(**kwargs | {"verbose": False})
+
+    def before_predict(self) -> None:
+        """Load the weights."""
+        self._load_weights()
+
+    def _load_weights(self) -> None:
+        path = self.weights_path or self.model.weights
+        if path is not None:
+            self.model.weights_file = load_weights(self.model.net, path)
+        elif any(True for _ in self.model.net.parameters()):
+            raise UserError("no weights given; use --ckpt_path, or model.weights in the config")
+
+    def after_validate(self) -> None:
+        """Print the scores."""
+        self._show_scores()
+
+    def after_test(self) -> None:
+        """Print the scores and write them to the log folder."""
+        self._show_scores()
+        if not self.trainer.is_global_zero or self.trainer.fast_dev_run:
+            return
+        file = self.model.weights_file
+        weights = {"path": str(file), "sha256": sha256(file)} if file else None
+        name = type(self.model.net).__name__
+        benchmark = report.as_json(name, self.model.scale, self.model.results, weights)
+        path = report.write(run_folder(self.trainer), benchmark)
+        print(f"scores written to {path} and {path.with_name(report.CSV_NAME).name}")
+
+    def _show_scores(self) -> None:
+        if self.trainer.is_global_zero:
+            per_image = self._get(self.config_init, "per_image")
+            name = type(self.model.net).__name__
+            report.show(name, self.model.scale, self.model.results, per_image=per_image)
+
+
+def newest_checkpoint(root: Path) -> Path:
+    """Find the newest ``last.ckpt`` below a run's folder.
+
+    Raises:
+        UserError: If there is none.
+    """
+    found = sorted(root.glob("version_*/checkpoints/last*.ckpt"), key=lambda p: p.stat().st_mtime)
+    if not found:
+        raise UserError(f"nothing to resume: no last.ckpt below {root}; leave --ckpt_path out")
+    return found[-1]
+
+
+def quiet_libraries() -> None:
+    """Silence what libraries say that a user of this program cannot act on."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")
+    warnings.filterwarnings("ignore", ".*`isinstance.treespec, LeafSpec.*")
+    os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        args: Words after the program's name; default: those of the process.
+
+    Returns:
+        The exit status: 0, or 1 after a message to stderr.
+    """
+    quiet_libraries()
+    try:
+        CLI(
+            SuperResolution,
+            SRDataModule,
+            trainer_class=Trainer,
+            trainer_defaults={
+                "callbacks": [RunRecord()],
+                "use_distributed_sampler": False,
+            },
+            seed_everything_default=0,
+            parser_class=Parser,
+            save_config_kwargs={"overwrite": True},
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            args=list(args) if args is not None else None,
+        )
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        return 1
+    return 0

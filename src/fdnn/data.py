@@ -1,0 +1,217 @@
+"""Training patches and benchmark images as a LightningDataModule."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from fdnn.errors import ImageError, UserError
+from fdnn.images import luma, modcrop, read_image
+from fdnn.metrics import WINDOW
+from fdnn.patches import OnError, PairStore, TrainingBatches
+from fdnn.resize import imresize
+from fdnn.sets import ImageSet, find_set
+
+log = logging.getLogger(__name__)
+
+
+class BenchmarkImages(Dataset[dict[str, Any]]):
+    """Whole images with their LR versions, as the evaluation protocol makes them.
+
+    Args:
+        images: The set.
+        scale: Magnification.
+    """
+
+    def __init__(self, images: ImageSet, scale: int) -> None:
+        self.images = images
+        self.scale = scale
+
+    def __len__(self) -> int:
+        return len(self.images.paths)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return ``index`` (1,), ``lr`` (1, 1, h, w) float32 in [0, 1] and ``hr`` (1, 1, s h, s w).
+
+        ``hr`` is float64 in [0, 255], rounded to the bit depth of the file.
+
+        Raises:
+            ImageError: If the file cannot be read or is too small to be scored.
+        """
+        path = self.images.paths[index]
+        hr = luma(read_image(path))
+        smallest = WINDOW + 2 * self.scale
+        if min(modcrop(hr, self.scale).shape) < smallest:
+            raise ImageError(
+                f"{path}: {hr.shape[0]}x{hr.shape[1]} is too small to be scored at "
+                f"x{self.scale}; at least {smallest + self.scale - 1} pixels a side are needed"
+            )
+        image = torch.from_numpy(np.ascontiguousarray(modcrop(hr, self.scale)))[None, None]
+        lr = imresize(image, 1 / self.scale)
+        return {"index": torch.tensor([index]), "lr": lr.float() / 255, "hr": image}
+
+
+class StepSampler(Sampler[int]):
+    """The batch numbers of one epoch, going on from where training stands.
+
+    Args:
+        steps: Batches in an epoch.
+        trainer: Tells how many batches were drawn before, also after a resume.
+    """
+
+    def __init__(self, steps: int, trainer: pl.Trainer | None) -> None:
+        self.steps = steps
+        self.trainer = trainer
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[int]:
+        done = 0
+        if self.trainer is not None:
+            done = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        return iter(range(done, done + self.steps - done % self.steps))
+
+
+class SRDataModule(pl.LightningDataModule):
+    """Training patches, validation and test sets for one scale.
+
+    The Trainer must leave sharding to this class: ``use_distributed_sampler=False``
+    (``src/train.py`` sets it).
+
+    Args:
+        scale: Magnification.
+        train_sets: Sets to train on: names (T91, BSDS200, sample-train, ...) or folders.
+        val_sets: Sets to validate on after every epoch, likewise.
+        test_sets: Sets for ``test``, likewise.
+        patch_size: Side of the HR patches in pixels; a multiple of ``scale``.
+        batch_size: Pairs in a batch, over all processes.
+        steps_per_epoch: Batches that make an epoch.
+        resized_copies: Also train on each image shrunk by these factors.
+        on_error: What to do with unusable training images: ``strict`` stops, ``skip`` goes
+            on without them and says which.
+        seed: Decides which patches are drawn.
+        num_workers: Processes that cut patches while the network trains.
+        memory_mb: Collections above this many MiB are kept in a file, see ``PairStore``.
+        cache_dir: Where that file goes; default ``~/.cache/fdnn``.
+
+    Raises:
+        UserError: If a number does not make sense.
+    """
+
+    def __init__(
+        self,
+        scale: int,
+        train_sets: Sequence[str] = ("T91", "BSDS200"),
+        val_sets: Sequence[str] = ("Set5",),
+        test_sets: Sequence[str] = ("Set5", "Set14", "B100"),
+        patch_size: int = 72,
+        batch_size: int = 16,
+        steps_per_epoch: int = 1000,
+        resized_copies: Sequence[float] = (),
+        on_error: OnError = "strict",
+        seed: int = 0,
+        num_workers: int = 1,
+        memory_mb: int = 2048,
+        cache_dir: str | None = None,
+    ) -> None:
+        super().__init__()
+        if scale < 2:
+            raise UserError(f"scale must be at least 2, got {scale}")
+        if patch_size < scale or patch_size % scale:
+            raise UserError(f"patch_size={patch_size} must be a multiple of scale={scale}")
+        if batch_size < 1 or steps_per_epoch < 1:
+            raise UserError(
+                f"batch_size={batch_size} and steps_per_epoch={steps_per_epoch} must be at least 1"
+            )
+        if not all(0 < factor < 1 for factor in resized_copies):
+            raise UserError(f"resized_copies must lie between 0 and 1, got {list(resized_copies)}")
+        self.scale = scale
+        self.train_sets = list(train_sets)
+        self.val_sets = list(val_sets)
+        self.test_sets = list(test_sets)
+        self.patch_size = patch_size
+        self.batch_size = batch_size
+        self.steps_per_epoch = steps_per_epoch
+        self.resized_copies = list(resized_copies)
+        self.on_error: OnError = on_error
+        self.seed = seed
+        self.num_workers = num_workers
+        self.memory_mb = memory_mb
+        self.cache_dir = cache_dir
+        self.store: PairStore | None = None
+
+    def prepare_data(self) -> None:
+        """Write the patch file of a large collection, once per node."""
+        if self.trainer is not None and self.trainer.state.fn == "fit":
+            self._make_store().prepare()
+
+    def setup(self, stage: str) -> None:
+        """Load the training images (``fit``), so that a bad one is met before training."""
+        if stage == "fit" and self.store is None:
+            store = self._make_store()
+            store.load()
+            self.store = store
+
+    def _make_store(self) -> PairStore:
+        if not self.train_sets:
+            raise UserError("train_sets is empty; name at least one set or folder")
+        sets = [find_set(name) for name in self.train_sets]
+        return PairStore(
+            [path for images in sets for path in images.paths],
+            self.scale,
+            self.patch_size,
+            self.resized_copies,
+            self.on_error,
+            self.memory_mb,
+            Path(self.cache_dir).expanduser() if self.cache_dir else None,
+        )
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """One item is one batch, see :class:`fdnn.patches.TrainingBatches`."""
+        if self.store is None:
+            self.setup("fit")
+        assert self.store is not None
+        batches = TrainingBatches(
+            self.store, self.batch_size, self.seed, self._rank(), self._world_size()
+        )
+        return DataLoader(
+            batches,
+            batch_size=None,
+            sampler=StepSampler(self.steps_per_epoch, self.trainer),
+            num_workers=self.num_workers,
+            prefetch_factor=8 if self.num_workers else None,
+            persistent_workers=self.num_workers > 0,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def val_dataloader(self) -> list[DataLoader[dict[str, Any]]]:
+        """One loader per validation set."""
+        return self._benchmark_loaders(self.val_sets)
+
+    def test_dataloader(self) -> list[DataLoader[dict[str, Any]]]:
+        """One loader per test set."""
+        return self._benchmark_loaders(self.test_sets)
+
+    def _benchmark_loaders(self, names: Sequence[str]) -> list[DataLoader[dict[str, Any]]]:
+        loaders = []
+        for name in names:
+            dataset = BenchmarkImages(find_set(name), self.scale)
+            # Every process takes its own images; none is repeated to even out the shares.
+            share = range(self._rank(), len(dataset), self._world_size())
+            loaders.append(DataLoader(dataset, batch_size=None, sampler=share))
+        return loaders
+
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer is not None else 0
+
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer is not None else 1

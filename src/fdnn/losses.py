@@ -1,0 +1,134 @@
+"""The paper's training loss, MSE + Kullback-Leibler divergence (Sec. 3.3, Eqs. 19-21).
+
+Every loss here maps ``(sr, hr)``, both ``(n, 1, h, w)`` with pixels nominally in [0, 1],
+to a dictionary of named terms whose entry ``"loss"`` is what training minimises; the other
+entries are logged.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+#: Added to every pixel before an image is normalised to a distribution; a quarter of a
+#: grey level, so that black pixels keep a finite logarithm.
+EPSILON = 1e-3
+
+#: Pixels above this count as this in the divergence: keeps sums finite in float32.
+CEILING = 1e6
+
+
+def as_distribution(image: Tensor, epsilon: float = EPSILON) -> Tensor:
+    """Turn each image into a probability distribution over its pixels.
+
+    Negative pixels count as 0 (the divergence has no gradient there; MSE has).
+
+    Args:
+        image: ``(n, ...)``, any finite values.
+        epsilon: Added to every pixel before normalising, in pixel units of [0, 1].
+
+    Returns:
+        ``(n, m)`` float32, positive, each row summing to 1.
+    """
+    mass = image.float().flatten(1).clamp(0, CEILING) + epsilon
+    return mass / mass.sum(dim=1, keepdim=True)
+
+
+def kl_divergence(sr: Tensor, hr: Tensor, epsilon: float = EPSILON) -> Tensor:
+    """Kullback-Leibler divergence D(hr || sr) of images taken as distributions (Eq. 19).
+
+    Both sides are normalised to sum 1, so this is a true divergence. It is summed as
+    ``p (r - log(1 + r))`` with ``r = (q - p) / p``, which equals ``p log(p / q)`` in total
+    because p and q both sum to 1, and in which no term can be negative, rounding included.
+
+    Args:
+        sr: Network output ``(n, ...)``, any finite values.
+        hr: Ground truth, same shape.
+        epsilon: See :func:`as_distribution`.
+
+    Returns:
+        ``(n,)`` float32, in nats, at least 0; 0 for identical images.
+    """
+    with torch.autocast(device_type=sr.device.type, enabled=False):
+        p = as_distribution(hr, epsilon)
+        q = as_distribution(sr, epsilon)
+        ratio = (q - p) / p
+        return (p * (ratio - torch.log1p(ratio))).sum(dim=1)
+
+
+def kl_printed(sr: Tensor, hr: Tensor, epsilon: float = EPSILON) -> Tensor:
+    """The KL term to the letter of Eqs. 20-21: ``|sum_j h_j log(h_j / f_j)|`` per image.
+
+    It differs from a divergence in that neither image is normalised: the sum may be
+    negative (hence the printed norm around it), it vanishes for images that are not
+    equal, and it grows with the number of pixels. Both images are clamped to at least
+    ``epsilon``, which the paper does not mention but the logarithm needs.
+
+    Args:
+        sr: Network output ``(n, ...)``, any finite values.
+        hr: Ground truth, same shape.
+        epsilon: Smallest pixel value.
+
+    Returns:
+        ``(n,)`` float32, at least 0.
+    """
+    with torch.autocast(device_type=sr.device.type, enabled=False):
+        h = hr.float().flatten(1).clamp(epsilon, CEILING)
+        f = sr.float().flatten(1).clamp(epsilon, CEILING)
+        return (h * (h / f).log()).sum(dim=1).abs()
+
+
+class PixelLoss(nn.Module):
+    """A loss of pixel differences alone: what MSE + KL is compared with (Sec. 3.3, Table 1).
+
+    Args:
+        kind: ``"mse"`` (mean squared error) or ``"l1"`` (mean absolute error).
+    """
+
+    def __init__(self, kind: Literal["mse", "l1"] = "mse") -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        """Return ``{"loss", kind}``, float32 scalars."""
+        difference = F.mse_loss if self.kind == "mse" else F.l1_loss
+        value = difference(sr.float(), hr.float())
+        return {"loss": value, self.kind: value.detach()}
+
+
+class MSEKLLoss(nn.Module):
+    """Mean squared error plus weighted KL divergence, averaged over the batch (Eqs. 20-21).
+
+    A departure from the printed Eq. 20: its first term is a Frobenius norm; as the text
+    calls it "the MSE loss", the mean of squared differences is used.
+
+    Args:
+        kl_weight: Factor of the KL term; the paper adds it with 1.
+        form: ``"divergence"`` (:func:`kl_divergence`) or ``"printed"`` (:func:`kl_printed`).
+        epsilon: See these functions.
+    """
+
+    def __init__(
+        self,
+        kl_weight: float = 1.0,
+        form: Literal["divergence", "printed"] = "divergence",
+        epsilon: float = EPSILON,
+    ) -> None:
+        super().__init__()
+        if kl_weight < 0 or epsilon <= 0:
+            raise ValueError(
+                f"kl_weight must be >= 0 and epsilon > 0, got {kl_weight} and {epsilon}"
+            )
+        self.kl_weight = kl_weight
+        self.form = form
+        self.epsilon = epsilon
+
+    def forward(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        """Return ``{"loss", "mse", "kl"}``, float32 scalars; ``kl`` is unweighted."""
+        divergence = kl_divergence if self.form == "divergence" else kl_printed
+        mse = F.mse_loss(sr.float(), hr.float())
+        kl = divergence(sr, hr, self.epsilon).mean()
+        return {"loss": mse + self.kl_weight * kl, "mse": mse.detach(), "kl": kl.detach()}

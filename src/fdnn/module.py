@@ -1,0 +1,189 @@
+"""Network + loss + optimizer: what the Lightning Trainer trains and tests."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+
+from fdnn.losses import MSEKLLoss
+from fdnn.metrics import BenchmarkScores, SetScores
+from fdnn.weights import CKPT_KEY, describe
+
+log = logging.getLogger(__name__)
+
+Schedule = Literal["constant", "cosine"]
+
+
+class SuperResolution(pl.LightningModule):
+    """Trains a network on patches and scores it on whole images.
+
+    Evaluation always runs in float32, whatever the precision of training.
+
+    Args:
+        net: Follows the contract of :mod:`fdnn.models`.
+        loss: Maps ``(sr, hr)`` to named terms, see :mod:`fdnn.losses`. Default: the paper's.
+        optimizer: Makes the optimizer from the parameters. Default: the paper's Adam with
+            learning rate 0.001, betas 0.9 and 0.999, epsilon 1e-8 (Sec. 4.1.5).
+        schedule: ``constant`` (the paper's) or ``cosine``, which goes down to ``final_lr``
+            at the end of training.
+        warmup_steps: The learning rate rises linearly over so many optimizer steps.
+        final_lr: Where ``cosine`` ends, as a fraction of the learning rate.
+        compile: Train through ``torch.compile``; falls back to eager mode, with a notice,
+            where no compiler works.
+        weights: Trained weights for ``validate``, ``test`` and ``predict`` when no
+            ``--ckpt_path`` is given: a folder with ``model.safetensors``, or a file. ``fit``
+            does not read them.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        loss: nn.Module | None = None,
+        optimizer: OptimizerCallable = torch.optim.Adam,
+        schedule: Schedule = "constant",
+        warmup_steps: int = 0,
+        final_lr: float = 0.01,
+        compile: bool = False,  # noqa: A002
+        weights: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.loss = loss or MSEKLLoss()
+        self.optimizer = optimizer
+        self.schedule: Schedule = schedule
+        self.warmup_steps = warmup_steps
+        self.final_lr = final_lr
+        self.compile_net = compile
+        self.weights = weights
+        self.weights_file: Path | None = None
+        self.train_forward: Callable[[Tensor], Tensor] = self.net.forward
+        self.scores = nn.ModuleList()
+        #: Scores of the last validation or test, by set name.
+        self.results: dict[str, SetScores] = {}
+
+    @property
+    def scale(self) -> int:
+        """Magnification of the network."""
+        return int(self.net.scale)  # type: ignore[arg-type]
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Map LR luma ``(n, 1, h, w)`` in [0, 1] to SR, see :mod:`fdnn.models`."""
+        sr: Tensor = self.net(lr)
+        return sr
+
+    # ---- training -----------------------------------------------------------------
+
+    def on_fit_start(self) -> None:
+        """Switch compilation on, if asked for and possible."""
+        if self.compile_net and compiler_works(self.device):
+            self.train_forward = torch.compile(self.net.forward)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """Compute the loss of one batch of patches and log its terms."""
+        lr, hr = batch
+        sr = self.train_forward(lr.contiguous(memory_format=torch.channels_last))
+        terms: dict[str, Tensor] = self.loss(sr, hr)
+        for name, value in terms.items():
+            self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(lr))
+        return terms["loss"]
+
+    def configure_optimizers(self) -> Any:
+        """Attach the learning-rate schedule to the injected optimizer."""
+        optimizer = self.optimizer(self.net.parameters())
+        factor = partial(self._lr_factor, steps=self.trainer.estimated_stepping_batches)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def _lr_factor(self, step: int, steps: float) -> float:
+        factor = min(1.0, (step + 1) / (self.warmup_steps + 1))
+        if self.schedule == "cosine":
+            done = min(step / steps, 1.0)
+            factor *= self.final_lr + (1 - self.final_lr) * (1 + math.cos(math.pi * done)) / 2
+        return factor
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Say in the checkpoint which network its weights belong to."""
+        checkpoint[CKPT_KEY] = describe(self.net)
+
+    # ---- evaluation ---------------------------------------------------------------
+
+    def _start_scores(self, loaders: Any) -> None:
+        self.evaluated = [loader.dataset.images for loader in loaders]
+        self.scores = nn.ModuleList(BenchmarkScores(self.scale) for _ in self.evaluated)
+        self.scores.to(self.device)
+
+    def _score(self, batch: dict[str, Tensor], set_index: int) -> Tensor:
+        with torch.autocast(self.device.type, enabled=False):
+            sr = self.net(batch["lr"])
+        self.scores[set_index].update(batch["index"], sr * 255, batch["hr"])
+        return sr
+
+    def _finish_scores(self) -> None:
+        self.results = {}
+        for images, metric in zip(self.evaluated, self.scores, strict=True):
+            assert isinstance(metric, BenchmarkScores)
+            scores = metric.compute()
+            self.results[images.name] = SetScores(
+                images,
+                float(scores["psnr"]),
+                float(scores["ssim"]),
+                [(p, s) for _, p, s in scores["images"].tolist()],
+            )
+
+    def _log_scores(self, stage: str) -> None:
+        for i, (name, scores) in enumerate(self.results.items()):
+            self.log(f"{stage}/{name}/psnr", scores.psnr, prog_bar=stage == "val" and i == 0)
+            self.log(f"{stage}/{name}/ssim", scores.ssim)
+
+    def on_validation_epoch_start(self) -> None:
+        """Start new scores."""
+        self._start_scores(self.trainer.val_dataloaders)
+
+    def validation_step(
+        self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0
+    ) -> Tensor:
+        """Score one whole image; returns SR ``(1, 1, s h, s w)``, not clamped, for pictures."""
+        return self._score(batch, dataloader_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log ``val/<set>/psnr`` and ``val/<set>/ssim``, and show the PSNR of the first set."""
+        self._finish_scores()
+        self._log_scores("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Start new scores."""
+        self._start_scores(self.trainer.test_dataloaders)
+
+    def test_step(
+        self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0
+    ) -> Tensor:
+        """Score one whole image; returns SR as ``validation_step`` does."""
+        return self._score(batch, dataloader_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """Log ``test/<set>/psnr`` and ``test/<set>/ssim``."""
+        self._finish_scores()
+        self._log_scores("test")
+
+
+def compiler_works(device: torch.device) -> bool:
+    """Try to compile a trivial function; log one line if that fails."""
+    try:
+        torch.compile(lambda x: x * 2 + 1)(torch.ones(4, device=device))
+    except Exception as error:  # any failure of a compiler means: do without it
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        log.warning("torch.compile does not work here, training in eager mode (%s)", reason)
+        return False
+    return True

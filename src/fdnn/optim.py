@@ -1,0 +1,129 @@
+"""Muon for deconvolution kernels, Adam for everything else, as one optimizer.
+
+Muon (Jordan et al. 2024) replaces the momentum of a weight matrix by the nearest
+semi-orthogonal matrix, so that all its directions learn at the same rate.
+``torch.optim.Muon`` takes matrices only; here a kernel ``(in, out, k, k)`` is taken as the
+``(out, in * k * k)`` matrix that it multiplies patches with.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+#: Coefficients of the quintic Newton-Schulz iteration of Jordan et al.
+_QUINTIC = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Move the singular values of each matrix towards 1 by Newton-Schulz iteration.
+
+    Args:
+        matrices: ``(n, rows, columns)``.
+        steps: Iterations; five bring singular values within about 0.7 to 1.2.
+
+    Returns:
+        Same shape and dtype.
+    """
+    a, b, c = _QUINTIC
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-12)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x.mT if tall else x
+
+
+class MuonAdam(Optimizer):
+    """Muon on kernels with several input and output channels, Adam on the other parameters.
+
+    Args:
+        params: Parameters; those with four dimensions, of which the first two exceed 1, are
+            optimised by Muon.
+        lr: Root mean square of Muon's change to a weight in one step, over 0.2 (so that it
+            compares with Adam's learning rate).
+        momentum: Of Muon, with Nesterov's look-ahead.
+        adam_lr: Adam's learning rate.
+        betas: Adam's averaging factors.
+        eps: Added to Adam's denominator.
+
+    Raises:
+        ValueError: If a learning rate is not positive.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float = 4e-3,
+        momentum: float = 0.95,
+        adam_lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        if lr <= 0 or adam_lr <= 0:
+            raise ValueError(f"learning rates must be above 0, got lr={lr}, adam_lr={adam_lr}")
+        every = list(params)
+        kernels = [p for p in every if p.dim() == 4 and min(p.shape[:2]) > 1]
+        chosen = {id(p) for p in kernels}
+        others = [p for p in every if id(p) not in chosen]
+        groups: list[dict[str, Any]] = [
+            {"params": kernels, "lr": lr, "momentum": momentum, "muon": True},
+            {"params": others, "lr": adam_lr, "betas": tuple(betas), "eps": eps, "muon": False},
+        ]
+        super().__init__([g for g in groups if g["params"]], {})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Take one step; parameters without a gradient are left alone."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            (self._muon if group["muon"] else self._adam)(group)
+        return loss
+
+    def _muon(self, group: dict[str, Any]) -> None:
+        by_shape: dict[torch.Size, list[Tensor]] = {}
+        for p in group["params"]:
+            if p.grad is not None:
+                by_shape.setdefault(p.shape, []).append(p)
+        for shape, kernels in by_shape.items():
+            directions = []
+            for p in kernels:
+                state = self.state[p]
+                if not state:
+                    state["momentum"] = torch.zeros_like(p)
+                assert p.grad is not None
+                state["momentum"].lerp_(p.grad, 1 - group["momentum"])
+                look_ahead = p.grad.lerp(state["momentum"], group["momentum"])
+                directions.append(look_ahead.transpose(0, 1).flatten(1))
+            rows, columns = directions[0].shape
+            updates = orthogonalise(torch.stack(directions).float())
+            size = group["lr"] * 0.2 * math.sqrt(max(rows, columns))
+            for p, update in zip(kernels, updates, strict=True):
+                kernel = update.view(shape[1], shape[0], *shape[2:]).transpose(0, 1)
+                p.add_(kernel.to(p.dtype), alpha=-size)
+
+    def _adam(self, group: dict[str, Any]) -> None:
+        beta1, beta2 = group["betas"]
+        for p in group["params"]:
+            if p.grad is None:
+                continue
+            state = self.state[p]
+            if not state:
+                state["step"] = 0
+                state["mean"] = torch.zeros_like(p)
+                state["square"] = torch.zeros_like(p)
+            state["step"] += 1
+            state["mean"].lerp_(p.grad, 1 - beta1)
+            state["square"].lerp_(p.grad.square(), 1 - beta2)
+            mean = state["mean"] / (1 - beta1 ** state["step"])
+            square = state["square"] / (1 - beta2 ** state["step"])
+            p.add_(mean / (square.sqrt() + group["eps"]), alpha=-group["lr"])

@@ -1,0 +1,282 @@
+"""Aligned LR/HR training patches (Sec. 4.1.4).
+
+The LR image is made from the **whole** HR luma by MATLAB-exact bicubic, then both are cut
+at the same place, so that a patch sees what the network sees at test time. (Shrinking each
+patch by itself would put a mirrored border around every one of them.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from fdnn.errors import ImageError, UserError
+from fdnn.images import Array, luma, modcrop, read_image
+from fdnn.metrics import to_8_bit
+from fdnn.resize import imresize
+
+# Albumentations asks the network for a newer version of itself at import unless told not to.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+log = logging.getLogger(__name__)
+
+OnError = Literal["strict", "skip"]
+Pair = tuple[NDArray[np.uint8], NDArray[np.float32]]
+
+
+def make_pair(hr: Array, scale: int) -> Pair:
+    """Make the training pair of one HR luma image.
+
+    Args:
+        hr: ``(h, w)`` float64 in [0, 255], both sides multiples of ``scale``.
+        scale: Magnification.
+
+    Returns:
+        HR ``(h, w)`` rounded to 8 bits, LR ``(h / scale, w / scale)`` in float32, not rounded.
+    """
+    image = torch.from_numpy(np.ascontiguousarray(hr))
+    lr = imresize(image, 1 / scale)
+    return to_8_bit(image).to(torch.uint8).numpy(), lr.float().numpy()
+
+
+class PairStore:
+    """The HR and LR luma of a collection of images, in memory or in one file on disk.
+
+    A pixel takes ``1 + 4 / scale**2`` bytes. Collections that need more than ``memory_mb``
+    are written once to a file in ``cache_dir`` and mapped from there: the process then uses
+    what the operating system keeps in its page cache, however large the collection is.
+
+    Args:
+        paths: Image files in any format that :func:`fdnn.images.read_image` reads.
+        scale: Magnification.
+        patch_size: HR pixels; images smaller than this cannot be used.
+        resized_copies: Also use each image shrunk by these factors (between 0 and 1).
+            Copies that come out smaller than the patch are left out.
+        on_error: ``"strict"`` stops at the first unusable file, ``"skip"`` leaves it out and
+            logs it; ``skipped`` lists the reasons.
+        memory_mb: Bound for keeping everything in memory, in MiB.
+        cache_dir: Folder for what does not fit.
+
+    Raises:
+        ImageError: In strict mode, for the first unusable file.
+        UserError: If no usable image is left.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        scale: int,
+        patch_size: int,
+        resized_copies: Sequence[float] = (),
+        on_error: OnError = "strict",
+        memory_mb: int = 2048,
+        cache_dir: Path | None = None,
+    ) -> None:
+        self.paths = list(paths)
+        self.scale = scale
+        self.patch_size = patch_size
+        self.factors = [1.0, *resized_copies]
+        self.on_error = on_error
+        self.skipped: list[str] = []
+        self.pairs: list[Pair] = []
+        cache_dir = cache_dir or Path.home() / ".cache" / "fdnn"
+        self.file = cache_dir / f"pairs-{self._key()}.bin" if self._bytes() > memory_mb << 20 else None
+
+    def _bytes(self) -> float:
+        """Estimate the size from the files' headers; unreadable files count as nothing."""
+        from PIL import Image
+
+        pixels = 0
+        for path in self.paths:
+            try:
+                with Image.open(path) as image:
+                    pixels += image.width * image.height
+            except (OSError, ValueError, Image.DecompressionBombError):
+                continue
+        return pixels * (1 + 4 / self.scale**2) * sum(f * f for f in self.factors)
+
+    def _key(self) -> str:
+        """Name everything that the file's content depends on."""
+        facts: list[Any] = [1, self.scale, self.patch_size, self.factors, self.on_error]
+        for path in self.paths:
+            stat = path.stat() if path.exists() else None
+            facts.append([str(path.resolve()), stat and stat.st_size, stat and stat.st_mtime_ns])
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+    def _pairs_of(self, path: Path) -> list[Pair] | str:
+        """Make one file's pairs, or say why that cannot be done."""
+        smallest = max(self.patch_size, self.scale)
+        try:
+            image = luma(read_image(path))
+            if min(image.shape) < smallest:
+                height, width = image.shape
+                raise ImageError(
+                    f"{path}: {height}x{width} is smaller than the patch of "
+                    f"{smallest}x{smallest}; choose a smaller patch_size, or on_error: skip"
+                )
+        except ImageError as error:
+            if self.on_error == "strict":
+                raise
+            return str(error)
+        pairs = []
+        for factor in self.factors:
+            copy = image
+            if factor != 1:
+                copy = to_8_bit(imresize(torch.from_numpy(image), factor)).numpy()
+            copy = modcrop(copy, self.scale) if min(copy.shape) >= self.scale else copy
+            if min(copy.shape) >= smallest - smallest % self.scale:
+                pairs.append(make_pair(copy, self.scale))
+        return pairs
+
+    def _make(self) -> Iterator[Pair]:
+        """Make all pairs in order, several files at a time."""
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            paths = iter(self.paths)
+            waiting = [pool.submit(self._pairs_of, path) for path in islice(paths, 8)]
+            quiet = len(self.paths) < 1000
+            for _ in track(self.paths, description="preparing images", disable=quiet):
+                made = waiting.pop(0).result()
+                waiting += [pool.submit(self._pairs_of, path) for path in islice(paths, 1)]
+                if isinstance(made, str):
+                    self.skipped.append(made)
+                    log.warning("left out: %s", made)
+                else:
+                    yield from made
+
+    def prepare(self) -> None:
+        """Write the file, if this collection needs one and it is not there yet."""
+        if self.file is None or self.file.exists():
+            return
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        log.warning("writing %d training images to %s", len(self.paths), self.file)
+        handle, temporary = tempfile.mkstemp(prefix=".pairs-", dir=self.file.parent)
+        try:
+            shapes = []
+            with os.fdopen(handle, "wb") as out:
+                for hr, lr in self._make():
+                    shapes.append(lr.shape)
+                    out.write(lr.tobytes())
+                    out.write(hr.tobytes())
+                    out.write(bytes(-hr.size % 4))
+            index = {"shapes": shapes, "skipped": self.skipped}
+            self.file.with_suffix(".json").write_text(json.dumps(index))
+            os.replace(temporary, self.file)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def load(self) -> None:
+        """Make the pairs available in ``pairs``."""
+        if self.file is None:
+            self.pairs = list(self._make())
+        else:
+            self.prepare()
+            self._map()
+        if not self.pairs:
+            raise UserError(f"none of the {len(self.paths)} training images can be used")
+
+    def _map(self) -> None:
+        assert self.file is not None
+        index = json.loads(self.file.with_suffix(".json").read_text())
+        self.skipped = index["skipped"]
+        data = np.memmap(self.file, dtype=np.uint8, mode="r")
+        self.pairs = []
+        at = 0
+        for h, w in index["shapes"]:
+            lr = np.asarray(data[at : at + 4 * h * w]).view(np.float32).reshape(h, w)
+            at += lr.nbytes
+            hr = np.asarray(data[at : at + h * w * self.scale**2])
+            at += hr.size + -hr.size % 4
+            self.pairs.append((hr.reshape(h * self.scale, w * self.scale), lr))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A mapped file is opened anew in another process instead of being copied there.
+        return {**self.__dict__, "pairs": []} if self.file else self.__dict__
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self.file and self.file.exists():
+            self._map()
+
+
+class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
+    """Random batches of aligned patches, each a function of the seed and its number alone.
+
+    Every place of every image is drawn with equal probability; one of the eight rotations
+    and flips (the dihedral group D4, Sec. 4.1.4) is applied to both patches of a pair. Batch
+    ``i`` is drawn as a whole, then each process takes its share: the same batches come out
+    with any number of workers and processes.
+
+    Args:
+        store: Where patches are cut from.
+        batch_size: Pairs in a batch, over all processes.
+        seed: Any non-negative integer.
+        rank: This process's place among ``world_size``.
+        world_size: Number of processes; must divide ``batch_size``.
+
+    Raises:
+        UserError: If the batch cannot be shared evenly.
+    """
+
+    def __init__(
+        self, store: PairStore, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        if batch_size % world_size:
+            raise UserError(
+                f"batch_size={batch_size} cannot be shared by {world_size} processes; "
+                f"use a multiple of {world_size}"
+            )
+        import albumentations as A
+
+        share = batch_size // world_size
+        self.store = store
+        self.batch_size = batch_size
+        self.seed = seed
+        self.share = slice(rank * share, (rank + 1) * share)
+        self.lr_size = store.patch_size // store.scale
+        places = [
+            (lr.shape[0] - self.lr_size + 1) * (lr.shape[1] - self.lr_size + 1)
+            for _, lr in store.pairs
+        ]
+        self.ends = np.cumsum(places)
+        # HR and LR differ in size, which Compose would otherwise refuse.
+        self.augment = A.Compose(
+            [A.D4(p=1)], additional_targets={"lr": "image"}, is_check_shapes=False
+        )
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        """Return batch ``number``: LR ``(n, 1, p, p)`` and HR ``(n, 1, s p, s p)`` in [0, 1]."""
+        random = np.random.default_rng([self.seed, number])
+        places = random.integers(self.ends[-1], size=self.batch_size)
+        seeds = random.integers(2**32, size=self.batch_size)
+        cut = [self._cut(int(p), int(s)) for p, s in zip(places[self.share], seeds[self.share], strict=True)]
+        lr = torch.from_numpy(np.stack([lr for lr, _ in cut]))[:, None]
+        hr = torch.from_numpy(np.stack([hr for _, hr in cut]))[:, None]
+        return lr / 255, hr.float() / 255
+
+    def _cut(self, place: int, seed: int) -> tuple[Array, Array]:
+        image = int(np.searchsorted(self.ends, place, side="right"))
+        hr, lr = self.store.pairs[image]
+        before = int(self.ends[image - 1]) if image else 0
+        y, x = divmod(place - before, lr.shape[1] - self.lr_size + 1)
+        p, s = self.lr_size, self.store.scale
+        self.augment.set_random_seed(seed)
+        both = self.augment(
+            image=hr[y * s : (y + p) * s, x * s : (x + p) * s], lr=lr[y : y + p, x : x + p]
+        )
+        return both["lr"], both["image"]

@@ -1,0 +1,144 @@
+"""Scores as JSON, CSV and tables, with the paper's figures beside them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from fdnn.metrics import PROTOCOL, SetScores
+from fdnn.published import TABLE_2, TABLE_3
+
+JSON_NAME = "benchmark.json"
+CSV_NAME = "benchmark.csv"
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no infinity; the PSNR of identical images becomes null."""
+    return value if math.isfinite(value) else None
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that scores may depend on."""
+    packages = ("fdnn", "torch", "torchmetrics", "lightning", "numpy", "pillow")
+    return {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}}
+
+
+def as_json(
+    model: str,
+    scale: int,
+    results: Mapping[str, SetScores],
+    weights: Mapping[str, str] | None,
+) -> dict[str, Any]:
+    """Collect everything that is needed to trust or repeat a benchmark.
+
+    Args:
+        model: Class name of the network.
+        scale: Magnification.
+        results: Scores by set name.
+        weights: ``path`` and ``sha256`` of the weight file, or None without one.
+    """
+    sets = {}
+    for name, scores in results.items():
+        titles = scores.images.titles()
+        sets[name] = {
+            "psnr": _finite(scores.psnr),
+            "ssim": scores.ssim,
+            "dataset_sha256": scores.images.sha256(),
+            "images": {
+                title: {"psnr": _finite(p), "ssim": s}
+                for title, (p, s) in zip(titles, scores.per_image, strict=True)
+            },
+        }
+    return {
+        "model": model,
+        "scale": scale,
+        "weights": dict(weights) if weights else None,
+        "protocol": {**PROTOCOL, "scale": scale},
+        "versions": versions(),
+        "sets": sets,
+    }
+
+
+def write(folder: Path, benchmark: Mapping[str, Any]) -> Path:
+    """Write ``benchmark.json`` and ``benchmark.csv``; returns the path of the first."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / JSON_NAME
+    _replace(path, json.dumps(benchmark, indent=1) + "\n")
+    rows = io.StringIO()
+    writer = csv.writer(rows, lineterminator="\n")
+    writer.writerow(["model", "scale", "set", "image", "psnr", "ssim"])
+    head = [benchmark["model"], benchmark["scale"]]
+    for name, scores in benchmark["sets"].items():
+        for title, image in scores["images"].items():
+            writer.writerow([*head, name, title, image["psnr"], image["ssim"]])
+        writer.writerow([*head, name, "MEAN", scores["psnr"], scores["ssim"]])
+    _replace(folder / CSV_NAME, rows.getvalue())
+    return path
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def _row(table: Table, label: str, score: tuple[float, float], ours: tuple[float, float]) -> None:
+    table.add_row(
+        label,
+        f"{score[0]:.2f}",
+        f"{score[1]:.4f}",
+        f"{ours[0] - score[0]:+.2f}",
+        f"{ours[1] - score[1]:+.4f}",
+    )
+
+
+def show(
+    model: str,
+    scale: int,
+    results: Mapping[str, SetScores],
+    references: Mapping[str, Mapping[str, SetScores]] | None = None,
+    per_image: bool = False,
+    console: Console | None = None,
+) -> None:
+    """Print one table per set: our scores, then others' with our difference to them.
+
+    Args:
+        model: Class name of the network.
+        scale: Magnification.
+        results: Our scores by set name.
+        references: Scores measured here of other networks, by label and set name.
+        per_image: Also print a row for each image.
+        console: Where to; default the terminal.
+    """
+    console = console or Console()
+    for name, scores in results.items():
+        table = Table(title=f"{name} x{scale}, {len(scores.per_image)} images", title_justify="left")
+        table.add_column("", overflow="fold")
+        for column in ("PSNR dB", "SSIM", "ours - PSNR", "ours - SSIM"):
+            table.add_column(column, justify="right")
+        ours = (scores.psnr, scores.ssim)
+        table.add_row(f"{model}, measured", f"{ours[0]:.3f}", f"{ours[1]:.4f}", "", "", style="bold")
+        for label, others in (references or {}).items():
+            _row(table, f"{label}, measured", (others[name].psnr, others[name].ssim), ours)
+        for method in dict.fromkeys([model.removesuffix("Plus"), "FDNN", "Bicubic"]):
+            printed = TABLE_3.get(method, {}).get(name, {}).get(scale)
+            if printed:
+                _row(table, f"{method}, paper's Table 3", printed, ours)
+        if per_image:
+            table.add_section()
+            for title, score in zip(scores.images.titles(), scores.per_image, strict=True):
+                table.add_row(title, f"{score[0]:.3f}", f"{score[1]:.4f}", "", "")
+                printed = TABLE_2.get(title, {}).get(model)
+                if printed and name == "Set5" and scale == 3:
+                    _row(table, f"  {model}, paper's Table 2", printed, score)
+        console.print(table)

@@ -1,0 +1,168 @@
+"""Weight files: a network and its trained parameters, in safetensors.
+
+The file's metadata says which network it belongs to, so that one file is enough to load
+it. Loading never unpickles code: safetensors cannot hold any, and Lightning's ``.ckpt``
+files are read with ``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from fdnn import models
+from fdnn.errors import UserError
+
+FILE_NAME = "model.safetensors"
+#: Key of a ``.ckpt`` under which the description of the network lies.
+CKPT_KEY = "fdnn_network"
+
+
+def describe(net: nn.Module) -> dict[str, Any]:
+    """Say which network this is: its class name in ``fdnn.models`` and its arguments."""
+    return {"class": type(net).__name__, "arguments": getattr(net, "arguments", {})}
+
+
+def save_weights(net: nn.Module, path: Path) -> None:
+    """Write a network's parameters and description to a safetensors file.
+
+    The file appears whole or not at all.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
+    temporary = path.with_name(path.name + ".partial")
+    save_file(state, temporary, metadata={"network": json.dumps(describe(net))})
+    temporary.replace(path)
+
+
+def find_weights(path: Path | str) -> Path:
+    """Resolve a weight file: a file itself, or a folder that holds ``model.safetensors``.
+
+    Raises:
+        UserError: If there is none.
+    """
+    path = Path(path).expanduser()
+    file = path / FILE_NAME if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(
+            f"no weights at {path}; train them with 'fit', or name a folder with "
+            f"{FILE_NAME}, a .safetensors or a .ckpt file"
+        )
+    return file
+
+
+def read_weights(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read a ``.safetensors`` file or a Lightning ``.ckpt``.
+
+    A ``.ckpt`` of a run with weight averaging holds the averaged weights here.
+
+    Returns:
+        The network's description, see :func:`describe`, and its state dict.
+
+    Raises:
+        UserError: If the file is damaged, holds anything but plain tensors and values, or
+            was not written by this project.
+    """
+    try:
+        if file.suffix == ".ckpt":
+            checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+            description = checkpoint[CKPT_KEY]
+            prefix = "net."
+            state = {
+                key.removeprefix(prefix): value
+                for key, value in checkpoint["state_dict"].items()
+                if key.startswith(prefix)
+            }
+        else:
+            with safe_open(file, framework="pt") as opened:
+                description = json.loads((opened.metadata() or {})["network"])
+                state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+        if not isinstance(description, dict) or not {"class", "arguments"} <= description.keys():
+            raise KeyError("network")
+    except (KeyError, TypeError):
+        raise UserError(f"{file}: holds no FDNN weights (no description of the network)") from None
+    except (
+        SafetensorError,
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        OSError,
+    ) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"{file}: damaged, or not a weight file ({reason})") from None
+    return description, state
+
+
+def load_weights(net: nn.Module, path: Path | str) -> Path:
+    """Load trained parameters into a network that was made for them.
+
+    Args:
+        net: The network to fill.
+        path: See :func:`find_weights`.
+
+    Returns:
+        The file that was read.
+
+    Raises:
+        UserError: If the weights belong to another network or scale, or are damaged.
+    """
+    file = find_weights(path)
+    description, state = read_weights(file)
+    if description != describe(net):
+        raise UserError(
+            f"{file}: weights are for {_spell(description)}, the config asks for "
+            f"{_spell(describe(net))}"
+        )
+    _fill(net, state, file)
+    return file
+
+
+def load(path: Path | str) -> nn.Module:
+    """Make the network that a weight file describes, with its parameters, ready for use.
+
+    Args:
+        path: See :func:`find_weights`.
+
+    Returns:
+        The network in evaluation mode.
+
+    Raises:
+        UserError: If the file is missing, damaged, or describes an unknown network.
+    """
+    file = find_weights(path)
+    description, state = read_weights(file)
+    if description["class"] not in models.__all__:
+        raise UserError(f"{file}: unknown network {description['class']!r}")
+    try:
+        net: nn.Module = getattr(models, description["class"])(**description["arguments"])
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{file}: impossible network {_spell(description)} ({error})") from None
+    _fill(net, state, file)
+    return net.eval()
+
+
+def sha256(file: Path) -> str:
+    """Hash a file's bytes."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _fill(net: nn.Module, state: dict[str, Tensor], file: Path) -> None:
+    try:
+        net.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file}: parameters do not fit the network ({reason[:300]})") from None
+
+
+def _spell(description: dict[str, Any]) -> str:
+    arguments = ", ".join(f"{key}={value}" for key, value in description["arguments"].items())
+    return f"{description['class']}({arguments})"

@@ -1,0 +1,8 @@
+"""Train, test and use super-resolution networks: ``python src/train.py --help``."""
+
+import sys
+
+from fdnn.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
