@@ -1,0 +1,1 @@
+"""FDNN: single-image super-resolution whose numbers match the paper."""

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
@@ -17,6 +17,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
+from fdnn.module import SuperResolution
 from fdnn.pictures import strip
 from fdnn.report import versions
 from fdnn.sets import find_set
@@ -43,9 +44,14 @@ def git_commit() -> str:
 
 
 class Throughput(pl.Callback):
-    """Logs ``speed/pairs_per_s`` and ``speed/data_wait``, the share of time spent waiting for data."""
+    """Logs ``speed/pairs_per_s`` and ``speed/data_wait``, the share of time waiting for data.
 
-    def __init__(self) -> None:
+    Args:
+        every: Batches between two entries.
+    """
+
+    def __init__(self, every: int = 50) -> None:
+        self.every = every
         self.since = time.perf_counter()
         self.batches = 0
         self.last_end = self.since
@@ -71,10 +77,10 @@ class Throughput(pl.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Log the means since the last time every ``log_every_n_steps``."""
+        """Log the means since the last time."""
         self.batches += 1
         self.last_end = now = time.perf_counter()
-        if self.batches % trainer.log_every_n_steps == 0:
+        if self.batches % self.every == 0:
             elapsed = now - self.since
             pairs = self.batches * len(batch[0]) * trainer.world_size
             pl_module.log("speed/pairs_per_s", pairs / elapsed)
@@ -105,8 +111,7 @@ class PictureStrips(pl.Callback):
 
     def draw(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write ``pictures/<set>_<image>.png`` into the run's folder and send them to W&B."""
-        scale = pl_module.scale
-        label = type(pl_module.net).__name__
+        net = cast(SuperResolution, pl_module).net
         folder = run_folder(trainer) / "pictures"
         for name in trainer.datamodule.val_sets:  # type: ignore[attr-defined]
             images = find_set(name)
@@ -115,7 +120,7 @@ class PictureStrips(pl.Callback):
             for path, title in titled:
                 folder.mkdir(parents=True, exist_ok=True)
                 files.append(folder / f"{images.name}_{title}.png")
-                picture = strip(path, {label: pl_module.net}, scale)
+                picture = strip(path, {type(net).__name__: net}, net.scale)
                 Image.fromarray(picture).save(files[-1])
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
@@ -146,6 +151,7 @@ class RunRecord(pl.Callback):
     @rank_zero_only
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write what is known before training."""
+        net = cast(SuperResolution, pl_module).net
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         sets = {name: find_set(name) for name in [*data.train_sets, *data.val_sets]}
         self.started = time.monotonic()
@@ -153,7 +159,7 @@ class RunRecord(pl.Callback):
             "command": shlex.join(["python", *sys.argv]),
             "git_commit": git_commit(),
             "seed": data.seed,
-            "parameters": sum(p.numel() for p in pl_module.net.parameters()),
+            "parameters": sum(p.numel() for p in net.parameters()),
             "hardware": hardware(),
             "precision": trainer.precision,
             "processes": trainer.world_size,
@@ -171,15 +177,16 @@ class RunRecord(pl.Callback):
     @rank_zero_only
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the final (averaged) weights and complete the record."""
+        net = cast(SuperResolution, pl_module).net
         file = run_folder(trainer) / FILE_NAME
-        save_weights(pl_module.net, file)
+        save_weights(net, file)
         hours = self._seconds() / 3600
         self.record |= {"steps": trainer.global_step, "hours": round(hours, 3)}
         self.record |= {"weights_sha256": sha256(file)}
         self._write(trainer)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                log_weights(logger, file.parent, f"{type(pl_module.net).__name__}_x{pl_module.scale}")
+                log_weights(logger, file.parent, f"{type(net).__name__}_x{net.scale}")
 
     def _write(self, trainer: pl.Trainer) -> None:
         folder = run_folder(trainer)

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import lightning.pytorch as pl
-import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from fdnn import report
-from fdnn.callbacks import PictureStrips, RunRecord, run_folder
+from fdnn.callbacks import RunRecord, run_folder
 from fdnn.data import SRDataModule
 from fdnn.errors import UserError
 from fdnn.models import Bicubic
@@ -130,7 +129,7 @@ class CLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Score the final weights, beside bicubic's scores, and draw them."""
-        if self.trainer.fast_dev_run or self.trainer.interrupted:
+        if self._get(self.config_init, "trainer")["fast_dev_run"] or self.trainer.interrupted:
             return
         quiet: dict[str, Any] = {"verbose": False}
         bicubic = SuperResolution(Bicubic(self.model.scale))
@@ -187,7 +186,7 @@ class CLI(LightningCLI):
     def after_test(self) -> None:
         """Print the scores and write them to the log folder."""
         self._show_scores()
-        if not self.trainer.is_global_zero or self.trainer.fast_dev_run:
+        if not self.trainer.is_global_zero:
             return
         file = self.model.weights_file
         weights = {"path": str(file), "sha256": sha256(file)} if file else None

@@ -146,8 +146,8 @@ def write_image(path: Path, image: Array) -> None:
             Image.fromarray(image).save(temporary, quality=95)
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
+        Path(temporary).chmod(0o666 & ~umask)
+        Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fdnn.images import Array, rgb_to_ycbcr, split_alpha, ycbcr_to_rgb
+from fdnn.models import Network
 from fdnn.resize import imresize
 
 #: Default side of a tile in LR pixels: bounds memory at well under 1 GiB for the shipped
@@ -18,7 +19,7 @@ TILE = 256
 
 
 @torch.inference_mode()
-def upscale_luma(net: nn.Module, lr: Tensor, tile: int = TILE) -> Tensor:
+def upscale_luma(net: Network, lr: Tensor, tile: int = TILE) -> Tensor:
     """Run a network over an image of any size, piece by piece.
 
     Neighbouring tiles overlap by the network's ``context``, so that every output pixel sees
@@ -26,7 +27,7 @@ def upscale_luma(net: nn.Module, lr: Tensor, tile: int = TILE) -> Tensor:
     in the last bits.
 
     Args:
-        net: Follows the contract of :mod:`fdnn.models`.
+        net: Any network of :mod:`fdnn.models`.
         lr: ``(1, 1, h, w)`` in [0, 1].
         tile: Side of a tile in LR pixels, without the overlap.
 
@@ -40,9 +41,10 @@ def upscale_luma(net: nn.Module, lr: Tensor, tile: int = TILE) -> Tensor:
         raise ValueError(f"tile must be at least 1, got {tile}")
     height, width = lr.shape[-2:]
     if max(height, width) <= tile:
-        return net(lr)
-    scale = int(net.scale)  # type: ignore[arg-type]
-    margin = int(net.context)  # type: ignore[arg-type]
+        whole: Tensor = net(lr)
+        return whole
+    scale = net.scale
+    margin = net.context
     sr = lr.new_empty(1, 1, scale * height, scale * width)
     for top in range(0, height, tile):
         for left in range(0, width, tile):
@@ -61,14 +63,14 @@ def _bicubic(channel: Array, scale: int) -> Array:
     return imresize(torch.from_numpy(np.ascontiguousarray(channel)).double(), scale).numpy()
 
 
-def upscale(net: nn.Module, image: Array, tile: int = TILE) -> Array:
+def upscale(net: Network, image: Array, tile: int = TILE) -> Array:
     """Magnify an image file's pixels, keeping colour, alpha and bit depth.
 
     The network works on the BT.601 luma; chroma and alpha are magnified by MATLAB's bicubic
     (as the papers show their colour results).
 
     Args:
-        net: Follows the contract of :mod:`fdnn.models`.
+        net: Any network of :mod:`fdnn.models`.
         image: ``(h, w)`` or ``(h, w, c)``, uint8 or uint16, c = 2, 3 or 4, as
             :func:`fdnn.images.read_image` returns it.
         tile: See :func:`upscale_luma`.
@@ -76,7 +78,7 @@ def upscale(net: nn.Module, image: Array, tile: int = TILE) -> Array:
     Returns:
         ``(scale * h, scale * w[, c])`` with the dtype of ``image``.
     """
-    scale = int(net.scale)  # type: ignore[arg-type]
+    scale = net.scale
     peak = float(np.iinfo(image.dtype).max)
     colour, alpha = split_alpha(image)
     parameter = next(net.parameters(), torch.zeros(()))

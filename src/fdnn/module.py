@@ -14,8 +14,12 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
+from fdnn.errors import UserError
+from fdnn.images import read_image, write_image
+from fdnn.inference import upscale
 from fdnn.losses import MSEKLLoss
 from fdnn.metrics import BenchmarkScores, SetScores
+from fdnn.models import Network
 from fdnn.weights import CKPT_KEY, describe
 
 log = logging.getLogger(__name__)
@@ -29,7 +33,7 @@ class SuperResolution(pl.LightningModule):
     Evaluation always runs in float32, whatever the precision of training.
 
     Args:
-        net: Follows the contract of :mod:`fdnn.models`.
+        net: Any network of :mod:`fdnn.models`.
         loss: Maps ``(sr, hr)`` to named terms, see :mod:`fdnn.losses`. Default: the paper's.
         optimizer: Makes the optimizer from the parameters. Default: the paper's Adam with
             learning rate 0.001, betas 0.9 and 0.999, epsilon 1e-8 (Sec. 4.1.5).
@@ -46,7 +50,7 @@ class SuperResolution(pl.LightningModule):
 
     def __init__(
         self,
-        net: nn.Module,
+        net: Network,
         loss: nn.Module | None = None,
         optimizer: OptimizerCallable = torch.optim.Adam,
         schedule: Schedule = "constant",
@@ -56,8 +60,8 @@ class SuperResolution(pl.LightningModule):
         weights: str | None = None,
     ) -> None:
         super().__init__()
-        self.net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.loss = loss or MSEKLLoss()
+        self.net: Network = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.criterion: nn.Module = loss or MSEKLLoss()
         self.optimizer = optimizer
         self.schedule: Schedule = schedule
         self.warmup_steps = warmup_steps
@@ -66,14 +70,16 @@ class SuperResolution(pl.LightningModule):
         self.weights = weights
         self.weights_file: Path | None = None
         self.train_forward: Callable[[Tensor], Tensor] = self.net.forward
-        self.scores = nn.ModuleList()
+        #: What ``predict`` could not do.
+        self.failures: list[str] = []
+        self.scores: list[BenchmarkScores] = []
         #: Scores of the last validation or test, by set name.
         self.results: dict[str, SetScores] = {}
 
     @property
     def scale(self) -> int:
         """Magnification of the network."""
-        return int(self.net.scale)  # type: ignore[arg-type]
+        return self.net.scale
 
     def forward(self, lr: Tensor) -> Tensor:
         """Map LR luma ``(n, 1, h, w)`` in [0, 1] to SR, see :mod:`fdnn.models`."""
@@ -91,10 +97,11 @@ class SuperResolution(pl.LightningModule):
         """Compute the loss of one batch of patches and log its terms."""
         lr, hr = batch
         sr = self.train_forward(lr.contiguous(memory_format=torch.channels_last))
-        terms: dict[str, Tensor] = self.loss(sr, hr)
+        terms: dict[str, Tensor] = self.criterion(sr, hr)
         for name, value in terms.items():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(lr))
-        return terms["loss"]
+        loss: Tensor = terms["loss"]
+        return loss
 
     def configure_optimizers(self) -> Any:
         """Attach the learning-rate schedule to the injected optimizer."""
@@ -121,19 +128,17 @@ class SuperResolution(pl.LightningModule):
 
     def _start_scores(self, loaders: Any) -> None:
         self.evaluated = [loader.dataset.images for loader in loaders]
-        self.scores = nn.ModuleList(BenchmarkScores(self.scale) for _ in self.evaluated)
-        self.scores.to(self.device)
+        self.scores = [BenchmarkScores(self.scale).to(self.device) for _ in self.evaluated]
 
     def _score(self, batch: dict[str, Tensor], set_index: int) -> Tensor:
         with torch.autocast(self.device.type, enabled=False):
-            sr = self.net(batch["lr"])
+            sr: Tensor = self.net(batch["lr"])
         self.scores[set_index].update(batch["index"], sr * 255, batch["hr"])
         return sr
 
     def _finish_scores(self) -> None:
         self.results = {}
         for images, metric in zip(self.evaluated, self.scores, strict=True):
-            assert isinstance(metric, BenchmarkScores)
             scores = metric.compute()
             self.results[images.name] = SetScores(
                 images,
@@ -161,6 +166,20 @@ class SuperResolution(pl.LightningModule):
         """Log ``val/<set>/psnr`` and ``val/<set>/ssim``, and show the PSNR of the first set."""
         self._finish_scores()
         self._log_scores("val")
+
+    def predict_step(self, batch: tuple[Path, Path], batch_idx: int) -> None:
+        """Magnify one image file; what goes wrong is kept for the end in ``failures``.
+
+        Args:
+            batch: Source and target file.
+            batch_idx: Not used.
+        """
+        source, target = batch
+        try:
+            with torch.autocast(self.device.type, enabled=False):
+                write_image(target, upscale(self.net, read_image(source)))
+        except UserError as error:
+            self.failures.append(str(error))
 
     def on_test_epoch_start(self) -> None:
         """Start new scores."""

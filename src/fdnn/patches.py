@@ -95,7 +95,9 @@ class PairStore:
         self.skipped: list[str] = []
         self.pairs: list[Pair] = []
         cache_dir = cache_dir or Path.home() / ".cache" / "fdnn"
-        self.file = cache_dir / f"pairs-{self._key()}.bin" if self._bytes() > memory_mb << 20 else None
+        self.file = (
+            cache_dir / f"pairs-{self._key()}.bin" if self._bytes() > memory_mb << 20 else None
+        )
 
     def _bytes(self) -> float:
         """Estimate the size from the files' headers; unreadable files count as nothing."""
@@ -175,7 +177,7 @@ class PairStore:
                     out.write(bytes(-hr.size % 4))
             index = {"shapes": shapes, "skipped": self.skipped}
             self.file.with_suffix(".json").write_text(json.dumps(index))
-            os.replace(temporary, self.file)
+            Path(temporary).replace(self.file)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
@@ -264,7 +266,10 @@ class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
         random = np.random.default_rng([self.seed, number])
         places = random.integers(self.ends[-1], size=self.batch_size)
         seeds = random.integers(2**32, size=self.batch_size)
-        cut = [self._cut(int(p), int(s)) for p, s in zip(places[self.share], seeds[self.share], strict=True)]
+        cut = [
+            self._cut(int(p), int(s))
+            for p, s in zip(places[self.share], seeds[self.share], strict=True)
+        ]
         lr = torch.from_numpy(np.stack([lr for lr, _ in cut]))[:, None]
         hr = torch.from_numpy(np.stack([hr for _, hr in cut]))[:, None]
         return lr / 255, hr.float() / 255

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from torch import nn
 
 from fdnn.images import Array, luma, modcrop, read_image, split_alpha
 from fdnn.inference import upscale
 from fdnn.metrics import psnr, shave, to_8_bit
-from fdnn.models import Bicubic
+from fdnn.models import Bicubic, Network
 from fdnn.resize import imresize
 
 CAPTION = 22
@@ -31,7 +30,7 @@ def _decibels(image: Array, hr: Array, scale: int) -> float:
     return float(psnr(shave(to_8_bit(pair[0]), scale), shave(to_8_bit(pair[1]), scale)))
 
 
-def strip(path: Path, networks: Mapping[str, nn.Module], scale: int, window: int = 300) -> Array:
+def strip(path: Path, networks: Mapping[str, Network], scale: int, window: int = 300) -> Array:
     """Make a picture of one HR image, shrunk and magnified again by several networks.
 
     The LR image is made in colour and rounded to 8 bits, as an image file would be, so that

@@ -53,7 +53,7 @@ def plan(inputs: Sequence[str], output: str, image_format: str | None) -> list[t
 class Trainer(pl.Trainer):
     """Lightning's Trainer, whose ``predict`` takes images and writes images."""
 
-    def predict(  # type: ignore[override]
+    def predict(
         self,
         model: pl.LightningModule | None = None,
         dataloaders: Any = None,
@@ -90,7 +90,7 @@ class Trainer(pl.Trainer):
             print(f"{len(pairs) - len(todo)} results exist already and are kept (--overwrite true)")
         if todo:
             share = range(self.global_rank, len(todo), self.world_size)
-            loader = DataLoader(todo, batch_size=None, sampler=share)  # type: ignore[arg-type]
+            loader: DataLoader[Any] = DataLoader(todo, batch_size=None, sampler=share)  # type: ignore[arg-type]
             super().predict(model, loader, return_predictions=False)
         failures: list[str] = getattr(model, "failures", [])
         if failures:

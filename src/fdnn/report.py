@@ -122,12 +122,16 @@ def show(
     """
     console = console or Console()
     for name, scores in results.items():
-        table = Table(title=f"{name} x{scale}, {len(scores.per_image)} images", title_justify="left")
+        table = Table(
+            title=f"{name} x{scale}, {len(scores.per_image)} images", title_justify="left"
+        )
         table.add_column("", overflow="fold")
         for column in ("PSNR dB", "SSIM", "ours - PSNR", "ours - SSIM"):
             table.add_column(column, justify="right")
         ours = (scores.psnr, scores.ssim)
-        table.add_row(f"{model}, measured", f"{ours[0]:.3f}", f"{ours[1]:.4f}", "", "", style="bold")
+        table.add_row(
+            f"{model}, measured", f"{ours[0]:.3f}", f"{ours[1]:.4f}", "", "", style="bold"
+        )
         for label, others in (references or {}).items():
             _row(table, f"{label}, measured", (others[name].psnr, others[name].ssim), ours)
         for method in dict.fromkeys([model.removesuffix("Plus"), "FDNN", "Bicubic"]):

@@ -119,7 +119,5 @@ def _sample_photos(name: str) -> tuple[Path, ...]:
     paths = tuple(folder / file for file in SAMPLE_PHOTOS[name])
     missing = [str(path) for path in paths if not path.is_file()]
     if missing:
-        raise UserError(
-            f"scikit-image {skimage.__version__} has no {missing[0]}; install scikit-image>=0.24"
-        )
+        raise UserError(f"scikit-image has no {missing[0]}; install the version in constraints.txt")
     return paths

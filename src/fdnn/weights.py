@@ -16,22 +16,23 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from fdnn import models
 from fdnn.errors import UserError
+from fdnn.models import Network
 
 FILE_NAME = "model.safetensors"
 #: Key of a ``.ckpt`` under which the description of the network lies.
 CKPT_KEY = "fdnn_network"
 
 
-def describe(net: nn.Module) -> dict[str, Any]:
+def describe(net: Network) -> dict[str, Any]:
     """Say which network this is: its class name in ``fdnn.models`` and its arguments."""
-    return {"class": type(net).__name__, "arguments": getattr(net, "arguments", {})}
+    return {"class": type(net).__name__, "arguments": net.arguments}
 
 
-def save_weights(net: nn.Module, path: Path) -> None:
+def save_weights(net: Network, path: Path) -> None:
     """Write a network's parameters and description to a safetensors file.
 
     The file appears whole or not at all.
@@ -102,7 +103,7 @@ def read_weights(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return description, state
 
 
-def load_weights(net: nn.Module, path: Path | str) -> Path:
+def load_weights(net: Network, path: Path | str) -> Path:
     """Load trained parameters into a network that was made for them.
 
     Args:
@@ -126,7 +127,7 @@ def load_weights(net: nn.Module, path: Path | str) -> Path:
     return file
 
 
-def load(path: Path | str) -> nn.Module:
+def load(path: Path | str) -> Network:
     """Make the network that a weight file describes, with its parameters, ready for use.
 
     Args:
@@ -143,7 +144,7 @@ def load(path: Path | str) -> nn.Module:
     if description["class"] not in models.__all__:
         raise UserError(f"{file}: unknown network {description['class']!r}")
     try:
-        net: nn.Module = getattr(models, description["class"])(**description["arguments"])
+        net: Network = getattr(models, description["class"])(**description["arguments"])
     except (TypeError, ValueError) as error:
         raise UserError(f"{file}: impossible network {_spell(description)} ({error})") from None
     _fill(net, state, file)
@@ -155,7 +156,7 @@ def sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def _fill(net: nn.Module, state: dict[str, Tensor], file: Path) -> None:
+def _fill(net: Network, state: dict[str, Tensor], file: Path) -> None:
     try:
         net.load_state_dict(state)
     except RuntimeError as error:

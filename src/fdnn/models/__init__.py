@@ -1,12 +1,7 @@
-"""One paper, one file.
-
-Every network maps luma ``(n, 1, h, w)`` in [0, 1] to ``(n, 1, scale * h, scale * w)``, not
-clamped. It takes ``scale`` as its first argument and has two attributes: ``arguments``, what
-to call its class with to get the same network again, and ``context``, how many LR pixels to
-each side an output pixel depends on.
-"""
+"""One paper, one file; what they have in common is :class:`fdnn.models.network.Network`."""
 
 from fdnn.models.bicubic import Bicubic
 from fdnn.models.fdnn import FDNN
+from fdnn.models.network import Network
 
-__all__ = ["FDNN", "Bicubic"]
+__all__ = ["FDNN", "Bicubic", "Network"]

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from fdnn.models.network import Network
 from fdnn.resize import imresize
 
 
-class Bicubic(nn.Module):
+class Bicubic(Network):
     """The Bicubic row of the paper's tables.
 
     Args:
         scale: Magnification.
     """
 
-    #: LR pixels to each side on which an output pixel depends.
-    context = 2
-
-    def __init__(self, scale: int) -> None:
-        super().__init__()
-        self.scale = scale
-        self.arguments = {"scale": scale}
+    @property
+    def context(self) -> int:
+        """Keys' kernel reaches two samples far."""
+        return 2
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Map ``(n, 1, h, w)`` to ``(n, 1, scale * h, scale * w)``, float64, not clamped."""
+        """Interpolate in float64; see :class:`Network`."""
         return imresize(lr.double(), self.scale)

@@ -45,7 +45,7 @@ class SameDeconv(nn.ConvTranspose2d):
         super().__init__(in_channels, out_channels, kernel_size)
         self.crop_before = crop_before
 
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: ARG002
         """Map ``(n, in, h, w)`` to ``(n, out, h, w)``."""
         k = self.kernel_size[0]
         kernel = self.weight.transpose(0, 1).flip(2, 3)
@@ -89,9 +89,9 @@ class UpDeconv(nn.ConvTranspose2d):
             y = pixels * matrix[:, 0] + self.bias.repeat(block)
         else:
             y = F.linear(pixels, matrix, self.bias.repeat(block))
-        return y.unflatten(-1, (block, self.out_channels))
+        return y.view(*y.shape[:3], block, self.out_channels)
 
-    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: ARG002
         """Map ``(n, in, h, w)`` to ``(n, out, scale * h, scale * w)``."""
         blocks = self.per_lr_pixel(x)
         n, h, w = blocks.shape[:3]

@@ -23,12 +23,15 @@ What the paper leaves open, and how it is read here:
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Literal, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fdnn.models.deconv import SameDeconv, UpDeconv, fuse_blocks
+from fdnn.models.network import Network
 
 #: Kernel sizes of the eight restoration layers by scale (Sec. 4.1.5; scale 2 is ours).
 KERNELS = {
@@ -38,20 +41,41 @@ KERNELS = {
 }
 
 
-class FDNN(nn.Module):
+class ResidualChannel(nn.Module):
+    """The lower channel of Fig. 1: N x N deconvolution with stride N, ELU, 1x1 deconvolution.
+
+    Args:
+        scale: N.
+        channels: Filters of the first layer.
+    """
+
+    def __init__(self, scale: int, channels: int) -> None:
+        super().__init__()
+        self.expand = UpDeconv(1, channels, scale)
+        self.fuse = SameDeconv(channels, 1, 1, crop_before=0)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Map ``(n, 1, h, w)`` to ``(n, scale**2, h, w)``, ready for ``pixel_shuffle``."""
+        return fuse_blocks(self.expand.per_lr_pixel(lr), self.fuse)
+
+
+class FDNN(Network):
     """Ten deconvolution layers and a residual channel.
 
     Args:
         scale: N, the magnification: 2, 3 or 4, or any above 1 if ``kernels`` are given.
         channels: Filters of every layer but the last of each channel (paper: 64).
         kernels: Kernel sizes of the restoration layers; default: the paper's for the scale.
-            At least one must equal ``scale``.
+            Equal ones stand side by side, and one must equal ``scale``.
         upsample_at: Index in ``kernels`` of the layer with stride ``scale``; negative counts
             from the end.
+        init: ``"glorot"`` (Eq. 25) or ``"identity"``, a departure from the paper: Glorot at
+            half its size, plus the identity at the centre of each kernel with stride 1, so
+            that a signal passes the untrained layers unharmed.
 
     Raises:
-        ValueError: If ``scale`` needs ``kernels``, or the layer at ``upsample_at`` does not
-            exist or is not scale x scale.
+        ValueError: If ``scale`` needs ``kernels``, equal kernels are apart, or the layer at
+            ``upsample_at`` does not exist or is not scale x scale.
     """
 
     def __init__(
@@ -60,63 +84,61 @@ class FDNN(nn.Module):
         channels: int = 64,
         kernels: Sequence[int] | None = None,
         upsample_at: int = -1,
+        init: Literal["glorot", "identity"] = "glorot",
     ) -> None:
-        super().__init__()
+        super().__init__(scale)
         if kernels is None:
             if scale not in KERNELS:
                 raise ValueError(f"scale must be one of {sorted(KERNELS)}, got {scale}")
             kernels = KERNELS[scale]
-        kernels = tuple(kernels)
-        if not -len(kernels) <= upsample_at < len(kernels) or kernels[upsample_at] != scale:
+        self.kernels = tuple(kernels)
+        count = len(self.kernels)
+        if not -count <= upsample_at < count or self.kernels[upsample_at] != scale:
             raise ValueError(
                 f"upsample_at={upsample_at} must name a layer with a {scale}x{scale} kernel, "
-                f"kernels are {list(kernels)}"
+                f"kernels are {list(self.kernels)}"
             )
-        self.scale = scale
-        self.channels = channels
-        self.kernels = kernels
-        self.upsample_at = upsample_at % len(kernels)
-        self.arguments = {
-            "scale": scale,
+        self.upsample_at = upsample_at % count
+        self.arguments |= {
             "channels": channels,
-            "kernels": list(kernels),
+            "kernels": list(self.kernels),
             "upsample_at": self.upsample_at,
         }
 
         self.enhance = SameDeconv(1, channels, 1, crop_before=0)
         self.restore = nn.ModuleDict()
         evens = 0
-        for i, k in enumerate(kernels):
-            layer: nn.ConvTranspose2d
+        for i, k in enumerate(self.kernels):
+            if f"{k}x" not in self.restore:
+                self.restore[f"{k}x"] = nn.ModuleList()
+            elif self.kernels[i - 1] != k:
+                raise ValueError(f"equal kernels must stand side by side, got {self.kernels}")
+            layer: UpDeconv | SameDeconv
             if i == self.upsample_at:
                 layer = UpDeconv(channels, channels, scale)
+            elif k % 2:
+                layer = SameDeconv(channels, channels, k, crop_before=k // 2)
             else:
-                crop_before = (k - 1) // 2
-                if k % 2 == 0:
-                    crop_before += evens % 2
-                    evens += 1
-                layer = SameDeconv(channels, channels, k, crop_before)
-            block = f"{k}x"
-            if block not in self.restore:
-                self.restore[block] = nn.ModuleList()
-            elif kernels[i - 1] != k:
-                raise ValueError(f"equal kernels must stand side by side, got {list(kernels)}")
-            self.restore[block].append(layer)
+                layer = SameDeconv(channels, channels, k, crop_before=(k - 1) // 2 + evens % 2)
+                evens += 1
+            cast(nn.ModuleList, self.restore[f"{k}x"]).append(layer)
         self.fuse = SameDeconv(channels, 1, 1, crop_before=0)
-        self.residual = nn.ModuleDict(
-            {
-                "expand": UpDeconv(1, channels, scale),
-                "fuse": SameDeconv(channels, 1, 1, crop_before=0),
-            }
-        )
-        self.reset_parameters()
+        self.residual = ResidualChannel(scale, channels)
+        self.reset_parameters(init)
 
-    def reset_parameters(self) -> None:
-        """Draw Glorot-uniform weights (Eq. 25) and set biases to zero."""
+    def reset_parameters(self, init: Literal["glorot", "identity"] = "glorot") -> None:
+        """Draw weights anew (Eq. 25) and set biases to zero; ``init`` as in the constructor."""
         for layer in self.deconvolutions():
             nn.init.xavier_uniform_(layer.weight)
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
+        if init == "identity":
+            for layer in self.restoration():
+                if isinstance(layer, SameDeconv):
+                    centre = layer.crop_before
+                    with torch.no_grad():
+                        layer.weight *= 0.5
+                        layer.weight[:, :, centre, centre] += torch.eye(layer.in_channels)
 
     @property
     def context(self) -> int:
@@ -125,30 +147,34 @@ class FDNN(nn.Module):
         at_hr_size = sum(k // 2 for k in self.kernels[self.upsample_at + 1 :])
         return at_lr_size + math.ceil(at_hr_size / self.scale)
 
+    def restoration(self) -> list[UpDeconv | SameDeconv]:
+        """List the layers of the multi-scale feature restoration, in order."""
+        blocks = cast("Iterable[Iterable[UpDeconv | SameDeconv]]", self.restore.values())
+        return [layer for block in blocks for layer in block]
+
     def deconvolutions(self) -> list[nn.ConvTranspose2d]:
         """List all layers, top channel first, in the order of the data."""
         return [m for m in self.modules() if isinstance(m, nn.ConvTranspose2d)]
 
     def forward(self, lr: Tensor) -> Tensor:
-        """Magnify luma images.
+        """Magnify (Eq. 16).
 
         Args:
             lr: ``(n, 1, h, w)`` in [0, 1].
 
         Returns:
-            ``(n, 1, scale * h, scale * w)``, nominally in [0, 1], not clamped (Eq. 16).
+            ``(n, 1, scale * h, scale * w)``, nominally in [0, 1], not clamped.
         """
-        # One input channel: the 1x1 deconvolution is a product with a vector.
-        enhance = self.enhance
-        assert enhance.bias is not None
-        x = lr * enhance.weight.view(1, -1, 1, 1) + enhance.bias.view(1, -1, 1, 1)
-        x = F.elu(x)
-        layers = [layer for block in self.restore.values() for layer in block]
-        for layer in layers[:-1]:
+        # With one input channel the 1x1 deconvolution is a product with a vector.
+        weight, bias = self.enhance.weight, self.enhance.bias
+        assert bias is not None
+        x = F.elu(lr * weight.view(1, -1, 1, 1) + bias.view(1, -1, 1, 1))
+        *layers, last = self.restoration()
+        for layer in layers:
             x = F.elu(layer(x))
-        residual = fuse_blocks(self.residual["expand"].per_lr_pixel(lr), self.residual["fuse"])
-        if self.upsample_at == len(layers) - 1:
-            top = fuse_blocks(layers[-1].per_lr_pixel(x), self.fuse)
+        residual: Tensor = self.residual(lr)
+        if isinstance(last, UpDeconv):
+            top = fuse_blocks(last.per_lr_pixel(x), self.fuse)
             return F.pixel_shuffle(top + residual, self.scale)
-        top = self.fuse(F.elu(layers[-1](x)))
-        return top + F.pixel_shuffle(residual, self.scale)
+        fused: Tensor = self.fuse(F.elu(last(x)))
+        return fused + F.pixel_shuffle(residual, self.scale)

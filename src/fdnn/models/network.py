@@ -1,0 +1,42 @@
+"""What every network of this project promises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class Network(nn.Module, ABC):
+    """Magnifies luma images.
+
+    Trains, tests, tiles and saves through these members alone.
+
+    Args:
+        scale: Magnification.
+
+    Attributes:
+        scale: Magnification.
+        arguments: What to call the class with to get the same network, less its weights.
+    """
+
+    scale: int
+    arguments: dict[str, Any]
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        self.scale = scale
+        self.arguments = {"scale": scale}
+
+    @property
+    @abstractmethod
+    def context(self) -> int:
+        """LR pixels to each side on which an output pixel depends, at most."""
+
+    @abstractmethod
+    def forward(self, lr: Tensor) -> Tensor:
+        """Map ``(n, 1, h, w)`` in [0, 1] to ``(n, 1, scale * h, scale * w)``, not clamped.
+
+        Clamping and rounding belong to the evaluation protocol, and happen there once.
+        """
