@@ -1,0 +1,27 @@
+# make setup | quickstart | test | lint | data
+PYTHON ?= python3
+BIN = .venv/bin
+
+.PHONY: setup quickstart test lint data
+
+setup: $(BIN)/python
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -c constraints.txt -e .[dev]
+
+# Train on packaged photographs, score on others, leave side-by-side pictures in logs/quickstart.
+quickstart: setup
+	$(BIN)/python src/train.py fit --config configs/quickstart.yaml
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+# The 291 training images and the benchmarks, 101 MB.
+data: setup
+	$(BIN)/python data_prep/fetch.py

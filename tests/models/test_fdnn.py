@@ -1,0 +1,154 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from fdnn.models.fdnn import FDNN, KERNELS
+
+PLACES = [
+    (scale, i) for scale, kernels in KERNELS.items() for i, k in enumerate(kernels) if k == scale
+]
+
+
+class Literal(nn.Module):
+    """The paper's network written down with nn.ConvTranspose2d and nothing else."""
+
+    def __init__(self, scale: int, kernels: tuple[int, ...], upsample_at: int) -> None:
+        super().__init__()
+        self.kernels, self.upsample_at, self.scale = kernels, upsample_at, scale
+        self.enhance = nn.ConvTranspose2d(1, 64, 1)
+        self.restore = nn.ModuleDict(
+            {
+                f"{k}x": nn.ModuleList(
+                    nn.ConvTranspose2d(64, 64, k, stride=scale if i == upsample_at else 1)
+                    for i, other in enumerate(kernels)
+                    if other == k
+                )
+                for k in dict.fromkeys(kernels)
+            }
+        )
+        self.fuse = nn.ConvTranspose2d(64, 1, 1)
+        self.residual = nn.ModuleDict(
+            {
+                "expand": nn.ConvTranspose2d(1, 64, scale, stride=scale),
+                "fuse": nn.ConvTranspose2d(64, 1, 1),
+            }
+        )
+
+    def forward(self, lr: torch.Tensor) -> torch.Tensor:
+        x = F.elu(self.enhance(lr))
+        evens = 0
+        layers = [layer for block in self.restore.values() for layer in block]
+        for i, layer in enumerate(layers):
+            h, w = x.shape[-2:]
+            x = layer(x)
+            k = self.kernels[i]
+            if i != self.upsample_at:
+                before = (k - 1) // 2
+                if k % 2 == 0:
+                    before += evens % 2
+                    evens += 1
+                x = x[..., before : before + h, before : before + w]
+            x = F.elu(x)
+        lower = self.residual["fuse"](F.elu(self.residual["expand"](lr)))
+        return self.fuse(x) + lower
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 8), (17, 13)])
+@pytest.mark.parametrize(("scale", "place"), PLACES)
+def test_equals_literal_transposed_convolutions(scale: int, place: int, size: tuple) -> None:
+    torch.manual_seed(0)
+    net = FDNN(scale, upsample_at=place)
+    for layer in net.deconvolutions():
+        nn.init.normal_(layer.bias, std=0.1)
+    literal = Literal(scale, KERNELS[scale], place)
+    literal.load_state_dict(net.state_dict())  # same keys, same shapes
+    lr = torch.rand(2, 1, *size)
+    assert net(lr).shape == (2, 1, scale * size[0], scale * size[1])
+    assert torch.allclose(net(lr), literal(lr), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_gradients_equal_the_literal_networks(scale: int) -> None:
+    torch.manual_seed(0)
+    net = FDNN(scale).to(memory_format=torch.channels_last)
+    literal = Literal(scale, KERNELS[scale], len(KERNELS[scale]) - 1)
+    literal.load_state_dict(net.state_dict())
+    lr, hr = torch.rand(2, 1, 7, 6), torch.rand(2, 1, 7 * scale, 6 * scale)
+    for network in (net, literal):
+        F.mse_loss(network(lr), hr).backward()
+    theirs = dict(literal.named_parameters())
+    for name, p in net.named_parameters():
+        assert torch.allclose(p.grad, theirs[name].grad, atol=1e-6, rtol=1e-3), name
+
+
+def test_facts_of_the_paper() -> None:
+    # Sec. 4.1.5; the counts are those of ten layers and the residual channel's two.
+    for scale, parameters in {2: 275_522, 3: 234_882, 4: 370_498}.items():
+        net = FDNN(scale)
+        assert sum(p.numel() for p in net.parameters()) == parameters
+        assert len(net.deconvolutions()) == 12
+        assert 1 + len(net.restoration()) + 1 == 10
+    assert KERNELS[3] == (2, 2, 2, 3, 3, 3, 3, 3)
+    assert KERNELS[4] == (2, 2, 3, 3, 4, 4, 4, 4)
+    assert list(FDNN(4).restore) == ["2x", "3x", "4x"]
+    assert [p.shape[2] for p in FDNN(3).parameters() if p.dim() == 4] == [
+        1, 2, 2, 2, 3, 3, 3, 3, 3, 1, 3, 1,
+    ]  # fmt: skip
+
+
+def test_glorot_uniform() -> None:
+    torch.manual_seed(0)
+    for layer in FDNN(3).requires_grad_(False).deconvolutions():
+        fans = (layer.in_channels + layer.out_channels) * layer.kernel_size[0] ** 2
+        limit = (6 / fans) ** 0.5  # Eq. 25
+        assert layer.weight.abs().max() <= limit
+        if layer.weight.numel() > 1000:
+            assert layer.weight.std() == pytest.approx(limit / 3**0.5, rel=0.03)
+            assert layer.weight.abs().max() > 0.99 * limit
+        assert not layer.bias.any()
+
+
+def test_identity_init_passes_a_signal() -> None:
+    torch.manual_seed(0)
+    layer = FDNN(3, init="identity").restoration()[3]
+    x = torch.rand(1, 64, 9, 9)
+    correlation = torch.corrcoef(torch.stack([x.flatten(), layer(x).flatten()]))[0, 1]
+    assert correlation > 0.5
+
+
+def test_even_kernels_do_not_drift() -> None:
+    """With all taps equal, an impulse spreads to both sides alike for an even number of layers."""
+    net = FDNN(2, kernels=(2, 2, 2, 2, 2), channels=2)
+    x = torch.zeros(1, 2, 15, 15)
+    x[..., 7, 7] = 1
+    for layer in net.restoration()[:-1]:
+        nn.init.constant_(layer.weight, 1)
+        x = layer(x)
+    rows = x[0, 0].sum(dim=1)
+    assert torch.allclose(rows, rows.flip(0))
+
+
+def test_context_is_what_the_network_sees() -> None:
+    for scale, place in PLACES:
+        net = FDNN(scale, channels=4, upsample_at=place)
+        side = 2 * net.context + 3
+        lr = torch.rand(1, 1, side, side, requires_grad=True)
+        middle = scale * (side // 2)
+        net(lr)[0, 0, middle : middle + scale, middle : middle + scale].sum().backward()
+        seen = lr.grad[0, 0].nonzero() - side // 2
+        assert seen.abs().max() <= net.context
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"scale": 5}, "one of"),
+        ({"scale": 3, "upsample_at": 0}, "3x3 kernel"),
+        ({"scale": 3, "upsample_at": 8}, "upsample_at=8"),
+        ({"scale": 2, "kernels": [2, 3, 2]}, "side by side"),
+    ],
+)
+def test_impossible_networks(arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FDNN(**arguments)

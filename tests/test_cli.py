@@ -1,0 +1,224 @@
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from fdnn.cli import main
+from fdnn.images import read_image
+from fdnn.models import FDNN
+from fdnn.weights import FILE_NAME, load, save_weights
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+@pytest.fixture
+def tiny(photos, tmp_path, monkeypatch) -> list[str]:
+    """Options that make every config train a small network on small photographs."""
+    monkeypatch.chdir(tmp_path)
+    config = {
+        "data": {
+            "scale": 2,
+            "train_sets": [str(photos)],
+            "val_sets": [str(photos)],
+            "test_sets": [str(photos)],
+            "patch_size": 16,
+            "batch_size": 4,
+            "steps_per_epoch": 3,
+            "num_workers": 0,
+        },
+        "model": {"net": {"class_path": "fdnn.models.FDNN", "init_args": {"channels": 4}}},
+        "trainer": {
+            "max_epochs": 2,
+            "accelerator": "cpu",
+            "num_sanity_val_steps": 0,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "log_every_n_steps": 1,
+            "callbacks": [
+                {
+                    "class_path": "lightning.pytorch.callbacks.EMAWeightAveraging",
+                    "init_args": {"decay": 0.5},
+                },
+                {
+                    "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
+                    "init_args": {
+                        "filename": "last",
+                        "enable_version_counter": False,
+                        "save_on_train_epoch_end": True,
+                    },
+                },
+                {"class_path": "fdnn.callbacks.Throughput", "init_args": {"every": 1}},
+                {"class_path": "fdnn.callbacks.PictureStrips"},
+            ],
+        },
+    }
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
+    return ["--config", "tiny.yaml"]
+
+
+def run(tmp_path: Path, number: int) -> Path:
+    return tmp_path / "logs" / "tiny" / f"version_{number}"
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configs_parse(config: Path, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["fit", "--config", str(config), "--print_config"])
+    assert end.value.code == 0
+    parsed = yaml.safe_load(capsys.readouterr().out)
+    assert parsed["model"]["net"]["init_args"]["scale"] == parsed["data"]["scale"]
+    assert parsed["data"]["patch_size"] % parsed["data"]["scale"] == 0
+    assert not {"Set14", "B100"} & {*parsed["data"]["train_sets"], *parsed["data"]["val_sets"]}
+
+
+def test_papers_recipe() -> None:
+    for scale in (3, 4):
+        config = yaml.safe_load((ROOT / "configs" / f"fdnn_x{scale}.yaml").read_text())
+        optimizer = config["model"]["optimizer"]
+        assert optimizer["class_path"] == "torch.optim.Adam"
+        assert optimizer["init_args"] == {"lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8}
+        assert config["model"]["schedule"] == "constant"
+        assert config["data"]["train_sets"] == ["T91", "BSDS200"]
+
+
+def test_fit_leaves_weights_record_logs_and_pictures(tiny, tmp_path, capsys) -> None:
+    assert main(["fit", *tiny]) == 0
+    folder = run(tmp_path, 0)
+    record = json.loads((folder / "run.json").read_text())
+    assert record["steps"] == 6
+    assert record["images"] == {str(tmp_path / "photos"): 6}
+    assert (folder / "config.yaml").is_file()
+    assert len(list((folder / "pictures").glob("photos_*.png"))) == 5
+    rows = list(csv.DictReader((folder / "metrics.csv").open()))
+    logged = {key for row in rows for key, value in row.items() if value}
+    assert {
+        "train/loss", "train/mse", "train/kl", "speed/pairs_per_s", "val/photos/psnr",
+        "val/photos/ssim",
+    } <= logged  # fmt: skip
+    assert isinstance(load(folder / FILE_NAME), FDNN)
+    out = capsys.readouterr().out
+    assert "FDNN, measured" in out
+    assert "Bicubic, measured" in out
+
+
+def test_final_weights_are_the_averaged_ones(tiny, tmp_path) -> None:
+    assert main(["fit", *tiny]) == 0
+    folder = run(tmp_path, 0)
+    averaged = load(folder / FILE_NAME).state_dict()
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    current = checkpoint["current_model_state"]
+    for key, value in averaged.items():
+        assert torch.equal(value, checkpoint["state_dict"][f"net.{key}"])
+    assert any(not torch.equal(v, current[f"net.{k}"]) for k, v in averaged.items())
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path) -> None:
+    cosine = ["--model.schedule", "cosine", "--trainer.max_steps", "12"]
+    assert main(["fit", *tiny, *cosine, "--trainer.max_epochs", "4"]) == 0
+    assert main(["fit", *tiny, *cosine, "--trainer.max_epochs", "2"]) == 0
+    assert main(["fit", *tiny, *cosine, "--trainer.max_epochs", "4", "--ckpt_path", "last"]) == 0
+    whole, resumed = (load(run(tmp_path, i) / FILE_NAME).state_dict() for i in (0, 2))
+    for key, value in whole.items():
+        assert torch.equal(value, resumed[key]), key
+    record = json.loads((run(tmp_path, 2) / "run.json").read_text())
+    assert "version_1" in record["resumed_from"]
+
+
+def test_test_writes_scores_with_their_origin(tiny, tmp_path, capsys) -> None:
+    save_weights(FDNN(2, channels=4), tmp_path / "weights" / FILE_NAME)
+    assert main(["test", *tiny, "--ckpt_path", "weights", "--per_image", "true"]) == 0
+    out = capsys.readouterr().out
+    assert "photo3" in out
+    path = run(tmp_path, 0) / "benchmark.json"
+    assert "benchmark.json" in out
+    scores = json.loads(path.read_text())
+    assert scores["model"] == "FDNN"
+    assert scores["weights"]["path"] == str(Path("weights") / FILE_NAME)
+    assert len(scores["weights"]["sha256"]) == 64
+    assert list(scores["sets"]["photos"]["images"]) == [f"photo{i}" for i in range(6)]
+    each = [image["psnr"] for image in scores["sets"]["photos"]["images"].values()]
+    assert scores["sets"]["photos"]["psnr"] == pytest.approx(np.mean(each))
+    rows = list(csv.reader(path.with_name("benchmark.csv").open()))
+    assert len(rows) == 1 + 6 + 1
+
+
+def test_lightning_checkpoints_can_be_tested(tiny, tmp_path) -> None:
+    assert main(["fit", *tiny]) == 0
+    folder = run(tmp_path, 0)
+    for path in (folder, folder / "checkpoints" / "last.ckpt"):
+        assert main(["test", *tiny, "--ckpt_path", str(path)]) == 0
+    first, second = (
+        json.loads((run(tmp_path, i) / "benchmark.json").read_text())["sets"] for i in (1, 2)
+    )
+    assert first == second
+
+
+def test_predict(tiny, tmp_path, photos, capsys) -> None:
+    save_weights(FDNN(2, channels=4), tmp_path / "weights" / FILE_NAME)
+    command = ["predict", *tiny, "--ckpt_path", "weights", "--input", str(photos)]
+    assert main([*command, "--output", "out"]) == 0
+    assert len(list((tmp_path / "out").iterdir())) == 6
+    source, result = (read_image(f / "photo1.png") for f in (photos, tmp_path / "out"))
+    assert result.shape == (2 * source.shape[0], 2 * source.shape[1], 3)
+    # Existing results are kept, a broken image does not stop the others.
+    Image.fromarray(source[:7, :9]).save(photos / "new.png")
+    (photos / "broken.png").write_bytes(b"junk")
+    before = (tmp_path / "out" / "photo1.png").stat().st_mtime_ns
+    assert main([*command, "--output", "out"]) == 1
+    captured = capsys.readouterr()
+    assert "broken.png" in captured.err
+    assert "1 of 2 failed" in captured.err
+    assert (tmp_path / "out" / "new.png").is_file()
+    assert (tmp_path / "out" / "photo1.png").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "message"),
+    [
+        ("fit", ["--trainer.max_epoch", "3"], "max_epoch"),
+        ("fit", ["--data.train_sets", "[Set55]"], "Set55"),
+        ("fit", ["--model.net.init_args.upsample_at", "1"], "upsample_at=1"),
+        ("fit", ["--data.batch_size", "many"], "batch_size"),
+        ("fit", ["--ckpt_path", "last"], "nothing to resume"),
+        ("fit", ["--ckpt_path", "none.ckpt"], "none.ckpt"),
+        ("fit", ["--ckpt_path", "junk.ckpt"], "junk.ckpt: damaged"),
+        ("fit", ["--model.loss", "fdnn.losses.NoLoss"], "NoLoss"),
+        ("test", [], "no weights given"),
+        ("test", ["--ckpt_path", "junk.ckpt"], "junk.ckpt: damaged"),
+        ("test", ["--ckpt_path", "nowhere"], "no weights at nowhere"),
+        ("test", ["--ckpt_path", "x3"], "scale=3"),
+        ("predict", ["--ckpt_path", "x2"], "--input"),
+        ("predict", ["--ckpt_path", "x2", "--input", "gone.png"], "gone.png"),
+        ("predict", ["--ckpt_path", "x2", "--input", "photos", "--output", "photos"], "overwritten"),
+        ("predict", ["--ckpt_path", "x2", "--input", "photos", "--format", "gif"], "gif"),
+    ],
+)  # fmt: skip
+def test_mistakes_give_one_line(tiny, tmp_path, capsys, command, options, message) -> None:
+    (tmp_path / "junk.ckpt").write_bytes(b"junk")
+    for scale in (2, 3):
+        save_weights(FDNN(scale, channels=4), tmp_path / f"x{scale}" / FILE_NAME)
+    status = main([command, *tiny, *options])
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert status == 1
+    assert error.startswith("error: ")
+    assert message in error
+
+
+def test_no_traceback_in_a_real_process(tmp_path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "src" / "train.py"), "test", "--config", "gone.yaml"],
+        capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "CI": ""}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "gone.yaml" in done.stderr

@@ -1,0 +1,148 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from skimage.color import rgb2ycbcr
+
+from fdnn.errors import ImageError, UserError
+from fdnn.images import (
+    list_images,
+    luma,
+    modcrop,
+    read_image,
+    rgb_to_ycbcr,
+    write_image,
+    ycbcr_to_rgb,
+)
+
+CHANNELS = {"gray": (), "gray_alpha": (2,), "rgb": (3,), "rgba": (4,)}
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", CHANNELS.values(), ids=CHANNELS)
+def test_lossless_formats_come_back(tmp_path, random, suffix, dtype, channels) -> None:
+    image = random.integers(0, np.iinfo(dtype).max + 1, (13, 17, *channels), dtype=dtype)
+    write_image(tmp_path / f"x{suffix}", image)
+    back = read_image(tmp_path / f"x{suffix}")
+    if dtype == np.uint16 and channels == (2,):  # becomes RGBA, which OpenCV can write
+        back = back[..., [0, 3]]
+    assert back.dtype == dtype
+    assert np.array_equal(back, image)
+
+
+@pytest.mark.parametrize("suffix", [".bmp", ".webp", ".jpg"])
+def test_8_bit_formats(tmp_path, suffix) -> None:
+    image = np.full((16, 16, 3), 120, np.uint8)
+    write_image(tmp_path / f"x{suffix}", image)
+    assert np.abs(read_image(tmp_path / f"x{suffix}").astype(int) - 120).max() <= 2
+
+
+def test_16_bit_written_by_opencv(tmp_path, random) -> None:
+    bgr = random.integers(0, 65536, (8, 9, 3), dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / "x.png"), bgr)
+    assert np.array_equal(read_image(tmp_path / "x.png"), bgr[..., ::-1])
+
+
+def test_palette_one_bit_cmyk_and_orientation(tmp_path, random) -> None:
+    rgb = Image.fromarray(random.integers(0, 256, (10, 14, 3), dtype=np.uint8))
+    palette = rgb.quantize(16)
+    palette.save(tmp_path / "p.png")
+    assert np.array_equal(read_image(tmp_path / "p.png"), np.asarray(palette.convert("RGB")))
+    palette.save(tmp_path / "t.png", transparency=0)
+    assert read_image(tmp_path / "t.png").shape == (10, 14, 4)
+    rgb.convert("1").save(tmp_path / "1.png")
+    assert set(np.unique(read_image(tmp_path / "1.png"))) <= {0, 255}
+    rgb.convert("CMYK").save(tmp_path / "c.jpg")
+    assert read_image(tmp_path / "c.jpg").shape == (10, 14, 3)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotated by 90 degrees
+    rgb.save(tmp_path / "o.png", exif=exif)
+    assert read_image(tmp_path / "o.png").shape == (14, 10, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n"])
+def test_not_an_image(tmp_path, content) -> None:
+    (tmp_path / "x.png").write_bytes(content)
+    with pytest.raises(ImageError, match=r"x\.png"):
+        read_image(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif", ".webp"])
+def test_truncated(tmp_path, random, suffix) -> None:
+    file = tmp_path / f"x{suffix}"
+    write_image(file, random.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(ImageError, match=f"x{suffix}"):
+        read_image(file)
+
+
+def test_missing_and_floating_point(tmp_path) -> None:
+    with pytest.raises(ImageError, match="no such file"):
+        read_image(tmp_path / "none.png")
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "f.tif")
+    with pytest.raises(ImageError, match="pixel type 'F'"):
+        read_image(tmp_path / "f.tif")
+
+
+def test_write_refuses_what_the_format_cannot_hold(tmp_path) -> None:
+    with pytest.raises(UserError, match="alpha"):
+        write_image(tmp_path / "x.jpg", np.zeros((4, 4, 4), np.uint8))
+    with pytest.raises(UserError, match="16 bits"):
+        write_image(tmp_path / "x.bmp", np.zeros((4, 4), np.uint16))
+    with pytest.raises(UserError, match="extension"):
+        write_image(tmp_path / "x.xyz", np.zeros((4, 4), np.uint8))
+    assert not list(tmp_path.iterdir())
+
+
+def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch) -> None:
+    target = tmp_path / "x.png"
+    write_image(target, np.zeros((4, 4), np.uint8))
+    before = target.read_bytes()
+
+    def full(*_, **__) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        write_image(target, np.ones((4, 4), np.uint8))
+    assert target.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_luma_is_bt601(random) -> None:
+    image = random.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    expected = rgb2ycbcr(image)[..., 0]
+    assert np.abs(luma(image) - expected).max() <= 0.5 + 1e-9
+    assert np.array_equal(luma(image), np.round(luma(image)))
+    # scikit-image's matrix has one digit less in places.
+    assert np.abs(rgb_to_ycbcr(image / 255) - rgb2ycbcr(image)).max() < 0.01
+    assert np.allclose(ycbcr_to_rgb(rgb_to_ycbcr(image / 255)), image / 255)
+
+
+def test_luma_of_gray_alpha_and_16_bits(random) -> None:
+    gray = random.integers(0, 256, (5, 6), dtype=np.uint8)
+    assert np.array_equal(luma(gray), gray.astype(float))
+    assert np.array_equal(luma(np.dstack([gray, gray])), gray.astype(float))
+    rgb = random.integers(0, 256, (5, 6, 3), dtype=np.uint8)
+    wide = luma(rgb.astype(np.uint16) * 257)
+    assert np.abs(wide - luma(rgb)).max() <= 0.5 + 1 / 257
+    assert np.allclose(wide * 257, np.round(wide * 257))
+
+
+def test_modcrop() -> None:
+    assert modcrop(np.zeros((10, 11, 3)), 3).shape == (9, 9, 3)
+    with pytest.raises(ImageError, match="too small"):
+        modcrop(np.zeros((2, 11)), 3)
+
+
+def test_list_images(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no image"):
+        list_images(tmp_path)
+    for name in ("b.PNG", "a.jpeg", "c.txt"):
+        (tmp_path / name).touch()
+    assert [p.name for p in list_images(tmp_path)] == ["a.jpeg", "b.PNG"]
+    with pytest.raises(UserError, match="no such image folder"):
+        list_images(tmp_path / "none")

@@ -1,0 +1,75 @@
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from fdnn.optim import MuonAdam, orthogonalise
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 8, 72), (2, 72, 8)])
+def test_singular_values_become_about_one(shape: tuple) -> None:
+    torch.manual_seed(0)
+    values = torch.linalg.svdvals(orthogonalise(torch.randn(shape)))
+    assert values.min() > 0.3
+    assert values.max() < 1.3
+
+
+def test_keeps_singular_vectors() -> None:
+    torch.manual_seed(0)
+    matrix = torch.randn(1, 6, 20)
+    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
+    result = orthogonalise(matrix)
+    diagonal = u.mT @ result @ v.mT
+    assert torch.allclose(diagonal, torch.diag_embed(diagonal.diagonal(dim1=1, dim2=2)), atol=1e-4)
+
+
+def test_adam_part_is_torchs_adam() -> None:
+    torch.manual_seed(0)
+    ours, theirs = nn.Linear(5, 3), nn.Linear(5, 3)
+    theirs.load_state_dict(ours.state_dict())
+    a = MuonAdam(ours.parameters(), adam_lr=1e-2)
+    b = torch.optim.Adam(theirs.parameters(), lr=1e-2)
+    for _ in range(20):
+        x = torch.randn(4, 5)
+        for net, optimizer in ((ours, a), (theirs, b)):
+            optimizer.zero_grad()
+            net(x).square().sum().backward()
+            optimizer.step()
+    assert torch.allclose(ours.weight, theirs.weight, atol=1e-6)
+
+
+def test_muon_step_has_the_stated_size() -> None:
+    torch.manual_seed(0)
+    layer = nn.ConvTranspose2d(64, 64, 3)
+    before = layer.weight.detach().clone()
+    optimizer = MuonAdam([layer.weight], lr=1e-2)
+    layer(torch.randn(1, 64, 8, 8)).square().mean().backward()
+    optimizer.step()
+    rms = float((layer.weight.detach() - before).square().mean().sqrt())
+    assert rms == pytest.approx(0.2 * 1e-2, rel=0.2)
+
+
+def test_state_survives_saving() -> None:
+    torch.manual_seed(0)
+
+    def step(net: nn.Module, optimizer: MuonAdam) -> None:
+        optimizer.zero_grad()
+        net(torch.ones(1, 4, 5, 5)).square().mean().backward()
+        optimizer.step()
+
+    net = nn.ConvTranspose2d(4, 4, 2)
+    optimizer = MuonAdam(net.parameters())
+    step(net, optimizer)
+    copy = nn.ConvTranspose2d(4, 4, 2)
+    copy.load_state_dict(net.state_dict())
+    resumed = MuonAdam(copy.parameters())
+    resumed.load_state_dict(deepcopy(optimizer.state_dict()))
+    step(net, optimizer)
+    step(copy, resumed)
+    assert torch.equal(net.weight, copy.weight)
+
+
+def test_bad_learning_rate() -> None:
+    with pytest.raises(ValueError, match="above 0"):
+        MuonAdam([torch.zeros(1, requires_grad=True)], lr=0)

@@ -1,0 +1,125 @@
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fdnn.errors import ImageError, UserError
+from fdnn.images import list_images
+from fdnn.patches import PairStore, TrainingBatches, make_pair
+from fdnn.resize import imresize
+
+
+def store(photos, **options) -> PairStore:
+    made = PairStore(list_images(photos), **{"scale": 3, "patch_size": 24, **options})
+    made.load()
+    return made
+
+
+def test_lr_is_made_from_the_whole_image(photos) -> None:
+    for hr, lr in store(photos).pairs:
+        expected = imresize(torch.from_numpy(hr).double(), 1 / 3)
+        assert torch.allclose(torch.from_numpy(lr), expected.float())
+        assert hr.shape == (3 * lr.shape[0], 3 * lr.shape[1])
+
+
+def test_patches_are_aligned_and_turned_alike(random) -> None:
+    hr, lr = make_pair(random.integers(0, 256, (60, 60)).astype(float), 3)
+    holder = PairStore([], scale=3, patch_size=15)
+    holder.pairs = [(hr, lr)]
+    batches = TrainingBatches(holder, batch_size=64, seed=1)
+    lr_batch, hr_batch = batches[0]
+    assert lr_batch.shape == (64, 1, 5, 5)
+    assert hr_batch.shape == (64, 1, 15, 15)
+    windows = np.lib.stride_tricks.sliding_window_view(hr, (15, 15))[::3, ::3]
+    seen = set()
+    for one_lr, one_hr in zip(lr_batch[:, 0], hr_batch[:, 0], strict=True):
+        found = []
+        for turn in range(8):  # undo each of the eight turns and look for the place
+            back = [np.rot90(x.numpy(), turn % 4) for x in (one_lr, one_hr)]
+            back = [x.T if turn > 3 else x for x in back]
+            match = np.argwhere((np.abs(windows / 255 - back[1]) < 1e-6).all(axis=(2, 3)))
+            found += [(turn, back[0], y, x) for y, x in match]
+        assert len(found) == 1
+        turn, unturned, y, x = found[0]
+        assert np.allclose(unturned, lr[y : y + 5, x : x + 5] / 255, atol=1e-6)
+        seen.add(turn)
+    assert len(seen) == 8
+
+
+def test_every_place_is_drawn(photos) -> None:
+    made = store(photos, patch_size=69)
+    made.pairs = made.pairs[:2]
+    batches = TrainingBatches(made, batch_size=4000, seed=0)
+    places = sum((lr.shape[0] - 22) * (lr.shape[1] - 22) for _, lr in made.pairs)
+    drawn = {hr.numpy().tobytes() for hr in batches[0][1]}
+    assert len(drawn) == 8 * places
+
+
+def test_same_seed_same_batches_with_any_number_of_workers(photos) -> None:
+    batches = TrainingBatches(store(photos), batch_size=8, seed=7)
+
+    def draw(workers: int) -> list[torch.Tensor]:
+        loader = torch.utils.data.DataLoader(
+            batches, batch_size=None, sampler=range(6), num_workers=workers
+        )
+        return [hr for _, hr in loader]
+
+    alone, helped = draw(0), draw(2)
+    assert all(torch.equal(a, b) for a, b in zip(alone, helped, strict=True))
+    assert not torch.equal(alone[0], alone[1])
+    other = TrainingBatches(batches.store, batch_size=8, seed=8)
+    assert not torch.equal(alone[0], other[0][1])
+
+
+def test_processes_share_what_one_would_draw(photos) -> None:
+    made = store(photos)
+    whole = TrainingBatches(made, batch_size=6, seed=3)[5][1]
+    shares = [TrainingBatches(made, 6, 3, rank, 3)[5][1] for rank in range(3)]
+    assert torch.equal(torch.cat(shares), whole)
+    with pytest.raises(UserError, match="multiple of 4"):
+        TrainingBatches(made, 6, 3, 0, 4)
+
+
+def test_large_collections_live_on_disk(photos, tmp_path) -> None:
+    in_memory = store(photos, resized_copies=[0.7])
+    on_disk = store(photos, resized_copies=[0.7], memory_mb=0, cache_dir=tmp_path / "cache")
+    assert on_disk.file.is_file()
+    for one, other in zip(in_memory.pairs, on_disk.pairs, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    written = on_disk.file.stat().st_mtime_ns
+    again = store(photos, resized_copies=[0.7], memory_mb=0, cache_dir=tmp_path / "cache")
+    assert again.file.stat().st_mtime_ns == written
+    sent = pickle.dumps(on_disk)
+    assert len(sent) < 10_000
+    assert np.array_equal(pickle.loads(sent).pairs[3][0], on_disk.pairs[3][0])
+    # Another choice, or another image, is another file.
+    assert store(photos, memory_mb=0, cache_dir=tmp_path / "cache").file != on_disk.file
+
+
+def test_resized_copies(photos) -> None:
+    made = store(photos, resized_copies=[0.5])
+    assert len(made.pairs) == 12
+    # A copy smaller than the patch is left out.
+    assert len(store(photos, resized_copies=[0.5], patch_size=60).pairs) == 6
+
+
+def test_unusable_files(photos) -> None:
+    whole = photos / "photo3.png"
+    (photos / "broken.png").write_bytes(whole.read_bytes()[:200])
+    Image.fromarray(np.zeros((10, 200), np.uint8)).save(photos / "flat.png")
+    with pytest.raises(ImageError, match=r"broken\.png"):
+        store(photos)
+    lenient = store(photos, on_error="skip")
+    assert len(lenient.pairs) == 6
+    assert [("broken" in s, "flat.png: 10x200" in s) for s in lenient.skipped] == [
+        (True, False),
+        (False, True),
+    ]
+    shutil.copy(photos / "broken.png", photos.parent / "x.png")
+    for file in photos.glob("photo*"):
+        file.unlink()
+    with pytest.raises(UserError, match="none of the 2"):
+        store(photos, on_error="skip")

@@ -1,0 +1,34 @@
+import pytest
+
+from fdnn.errors import UserError
+from fdnn.sets import PUBLISHED, data_root, find_set
+
+
+def test_sample_photographs_come_with_scikit_image() -> None:
+    train, test = find_set("sample-train"), find_set("sample-test")
+    assert not set(train.paths) & set(test.paths)
+    assert test.titles() == ["camera", "chelsea", "coffee"]
+
+
+def test_folder_is_a_set(photos) -> None:
+    images = find_set(str(photos))
+    assert images.name == "photos"
+    assert len(images.paths) == 6
+    before = images.sha256()
+    images.paths[0].rename(photos / "renamed.png")
+    assert find_set(str(photos)).sha256() != before
+
+
+def test_published_sets(data) -> None:
+    counts = {name: len(find_set(name, data).paths) for name in PUBLISHED}
+    assert counts == {"T91": 91, "BSDS200": 200, "Set5": 5, "Set14": 14, "B100": 100}
+    assert find_set("Set5", data).titles() == ["baby", "bird", "butterfly", "head", "woman"]
+
+
+def test_missing_set_names_the_command(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("FDNN_DATA", str(tmp_path))
+    assert data_root() == tmp_path
+    with pytest.raises(UserError, match=r"python data_prep/fetch\.py Set5"):
+        find_set("Set5")
+    with pytest.raises(UserError, match="neither a folder nor one of: T91"):
+        find_set("Set55")

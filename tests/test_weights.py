@@ -1,0 +1,95 @@
+import json
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fdnn.errors import UserError
+from fdnn.models import FDNN
+from fdnn.weights import CKPT_KEY, FILE_NAME, describe, load, load_weights, save_weights
+
+
+@pytest.fixture
+def net() -> FDNN:
+    torch.manual_seed(0)
+    return FDNN(3, channels=4)
+
+
+def test_round_trip(tmp_path, net) -> None:
+    save_weights(net, tmp_path / FILE_NAME)
+    for path in (tmp_path, tmp_path / FILE_NAME):
+        again = load(path)
+        assert describe(again) == describe(net)
+        assert not again.training
+        lr = torch.rand(1, 1, 5, 5)
+        assert torch.equal(again(lr), net(lr))
+
+
+def test_lightning_checkpoint(tmp_path, net) -> None:
+    state = {f"net.{key}": value for key, value in net.state_dict().items()}
+    torch.save({CKPT_KEY: describe(net), "state_dict": state}, tmp_path / "x.ckpt")
+    assert torch.equal(load(tmp_path / "x.ckpt").fuse.weight, net.fuse.weight)
+
+
+def test_other_scale_or_width(tmp_path, net) -> None:
+    save_weights(net, tmp_path / FILE_NAME)
+    with pytest.raises(UserError, match=r"weights are for FDNN\(scale=3.*asks for FDNN\(scale=2"):
+        load_weights(FDNN(2, channels=4), tmp_path)
+
+
+def test_missing(tmp_path) -> None:
+    with pytest.raises(UserError, match="no weights at"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+@pytest.mark.parametrize("damage", ["empty", "junk", "truncated"])
+def test_damaged(tmp_path, net, suffix, damage) -> None:
+    file = tmp_path / f"x{suffix}"
+    if suffix == ".ckpt":
+        torch.save({CKPT_KEY: describe(net), "state_dict": net.state_dict()}, file)
+    else:
+        save_weights(net, file)
+    whole = file.read_bytes()
+    file.write_bytes(
+        {"empty": b"", "junk": b"junk" * 99, "truncated": whole[: len(whole) // 2]}[damage]
+    )
+    with pytest.raises(UserError, match="damaged"):
+        load(file)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path) -> None:
+    class Evil:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "owned"), "w"))
+
+    torch.save({CKPT_KEY: {}, "state_dict": {"net.x": Evil()}}, tmp_path / "evil.ckpt")
+    (tmp_path / "raw.ckpt").write_bytes(pickle.dumps(Evil()))
+    for name in ("evil.ckpt", "raw.ckpt"):
+        with pytest.raises(UserError, match="damaged, or not a weight file"):
+            load(tmp_path / name)
+    assert not (tmp_path / "owned").exists()
+
+
+@pytest.mark.parametrize(
+    ("description", "message"),
+    [
+        ({"class": "system", "arguments": {}}, "unknown network"),
+        ({"class": "FDNN", "arguments": {"scale": 99}}, "impossible network"),
+        ({"class": "FDNN", "arguments": {"shell": "rm"}}, "impossible network"),
+        ({"class": "FDNN", "arguments": {"scale": 3}}, "do not fit"),
+        ({"class": "FDNN"}, "no description"),
+        (["FDNN"], "no description"),
+    ],
+)
+def test_lying_description(tmp_path, net, description, message) -> None:
+    save_file(net.state_dict(), tmp_path / "x.safetensors", {"network": json.dumps(description)})
+    with pytest.raises(UserError, match=message):
+        load(tmp_path / "x.safetensors")
+
+
+def test_foreign_safetensors(tmp_path) -> None:
+    save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(UserError, match="no description"):
+        load(tmp_path / "x.safetensors")
