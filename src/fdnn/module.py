@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -106,17 +105,18 @@ class SuperResolution(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Attach the learning-rate schedule to the injected optimizer."""
         optimizer = self.optimizer(self.net.parameters())
-        factor = partial(self._lr_factor, steps=self.trainer.estimated_stepping_batches)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._lr_factor)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
-    def _lr_factor(self, step: int, steps: float) -> float:
+    def _lr_factor(self, step: int) -> float:
         factor = min(1.0, (step + 1) / (self.warmup_steps + 1))
-        if self.schedule == "cosine":
-            done = min(step / steps, 1.0)
+        if self.schedule == "cosine" and step:
+            # Not asked for at step 0: the answer starts the data loader, which must not
+            # happen before a resumed run knows where it stands.
+            done = min(step / self.trainer.estimated_stepping_batches, 1.0)
             factor *= self.final_lr + (1 - self.final_lr) * (1 + math.cos(math.pi * done)) / 2
         return factor
 

@@ -61,7 +61,7 @@ class Trainer(pl.Trainer):
         return_predictions: bool | None = None,
         ckpt_path: str | Path | None = None,
         weights_only: bool | None = None,
-        input: Sequence[str] = (),  # noqa: A002
+        input: str | list[str] | None = None,  # noqa: A002
         output: str = "upscaled",
         format: str | None = None,  # noqa: A002
         overwrite: bool = False,
@@ -75,7 +75,7 @@ class Trainer(pl.Trainer):
             return_predictions: Not used; results are written to files.
             ckpt_path: Weights: a folder, a .safetensors or a .ckpt file.
             weights_only: Not used; weight files are always read without running code.
-            input: Image files, or folders of them.
+            input: An image file or a folder of them, or several as ``[a.png, b]``.
             output: Folder for the results, which keep their names.
             format: Extension of the results, such as png; default: that of each input.
             overwrite: Replace results that exist already; otherwise they are skipped.
@@ -84,7 +84,8 @@ class Trainer(pl.Trainer):
             UserError: If nothing can be done, or, after the others were written, if some
                 images could not be.
         """
-        pairs = plan(input, output, format)
+        inputs = [input] if isinstance(input, str) else input or []
+        pairs = plan(inputs, output, format)
         todo = [(s, t) for s, t in pairs if overwrite or not t.exists()]
         if self.is_global_zero and len(todo) < len(pairs):
             print(f"{len(pairs) - len(todo)} results exist already and are kept (--overwrite true)")
