@@ -39,7 +39,7 @@ def read_manifest(path: Path = MANIFEST) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         for folder, entry in manifest.items():
             for name, (size, digest) in entry["files"].items():
-                if Path(name).name != name or Path(folder).name != folder:
+                if any(Path(part).name != part or part == ".." for part in (folder, name)):
                     raise ValueError(f"{folder}/{name} is not a plain file name")
                 if size < 1 or len(digest) != 64:
                     raise ValueError(f"{folder}/{name} has no size or SHA-256")

@@ -1,0 +1,43 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from fdnn.images import read_image
+from make_lr import main, shrink
+
+
+def test_makes_matlabs_files(data, tmp_path) -> None:
+    oracle = data / "matlab_oracle"
+    hr = tmp_path / "hr"
+    hr.mkdir()
+    (hr / "baboon.png").write_bytes((oracle / "r2017b_baboon.png").read_bytes())
+    assert main([str(hr), str(tmp_path / "lr"), "--scale", "3", "--hr", str(tmp_path / "cut")]) == 0
+    expected = read_image(oracle / "r2017b_baboon_down_x3_matlab.png")
+    assert np.array_equal(read_image(tmp_path / "lr" / "baboon.png"), expected)
+    assert read_image(tmp_path / "cut" / "baboon.png").shape == (480, 492, 3)
+
+
+def test_depth_and_channels(random) -> None:
+    for dtype in (np.uint8, np.uint16):
+        image = random.integers(0, np.iinfo(dtype).max, (12, 9, 4), dtype=dtype)
+        assert shrink(image, 3).shape == (4, 3, 4)
+        assert shrink(image, 3).dtype == dtype
+        assert shrink(image[..., 0], 3).shape == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gone", "out", "--scale", "3"], "no such image folder"),
+        (["photos", "photos", "--scale", "3"], "overwritten"),
+        (["wide", "out", "--scale", "3", "--generation", "legacy_uint8"], "8-bit images only"),
+    ],
+)
+def test_mistakes(photos, tmp_path, monkeypatch, capsys, arguments, message) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wide").mkdir()
+    Image.fromarray(np.zeros((9, 9), np.uint16)).save(tmp_path / "wide" / "x.png")
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error

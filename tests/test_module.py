@@ -1,0 +1,65 @@
+import functools
+
+import pytest
+import torch
+from torch import nn
+
+from fdnn.losses import PixelLoss
+from fdnn.models import FDNN, Bicubic
+from fdnn.module import SuperResolution, compiler_works
+
+
+def test_default_optimizer_is_the_papers() -> None:
+    optimizer = SuperResolution(FDNN(2, channels=2)).optimizer([nn.Parameter(torch.zeros(1))])
+    assert isinstance(optimizer, torch.optim.Adam)
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["betas"], group["eps"]) == (0.001, (0.9, 0.999), 1e-8)
+
+
+def test_schedules() -> None:
+    class Trainer:
+        estimated_stepping_batches = 100
+
+    model = SuperResolution(FDNN(2, channels=2), schedule="cosine", warmup_steps=9, final_lr=0.1)
+    model._trainer = Trainer()
+    factors = [model._lr_factor(step) for step in (0, 4, 50, 100)]
+    assert factors == [pytest.approx(x, abs=1e-2) for x in (0.1, 0.5, 0.55, 0.1)]
+    constant = SuperResolution(FDNN(2, channels=2))
+    assert [constant._lr_factor(step) for step in (0, 10_000)] == [1, 1]
+
+
+def test_evaluation_ignores_training_precision() -> None:
+    model = SuperResolution(FDNN(2, channels=8), PixelLoss())
+    model.results = {}
+    from fdnn.metrics import BenchmarkScores
+
+    lr, hr = torch.rand(1, 1, 20, 20), torch.rand(1, 1, 40, 40).double() * 255
+    batch = {"index": torch.tensor([0]), "lr": lr, "hr": hr}
+    model.scores = [BenchmarkScores(2)]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        sr = model.validation_step(batch, 0)
+    assert sr.dtype == torch.float32
+    assert torch.equal(sr, model.net(lr).detach())
+
+
+def test_bicubic_can_be_evaluated_without_parameters() -> None:
+    assert SuperResolution(Bicubic(3)).scale == 3
+
+
+def test_without_a_compiler_there_is_one_line_of_notice(monkeypatch, caplog) -> None:
+    def broken(*_, **__):
+        raise RuntimeError("no C++ compiler\nmore lines")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    assert not compiler_works(torch.device("cpu"))
+    assert [r.getMessage() for r in caplog.records] == [
+        "torch.compile does not work here, training in eager mode (no C++ compiler)"
+    ]
+
+
+def test_channels_last_changes_nothing() -> None:
+    torch.manual_seed(0)
+    net = FDNN(3, channels=8)
+    lr = torch.rand(2, 1, 9, 8)
+    plain = functools.reduce(lambda x, f: f(x), [net], lr).detach()
+    assert torch.allclose(SuperResolution(net)(lr), plain, atol=1e-6)

@@ -1,0 +1,57 @@
+import json
+import math
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from fdnn.metrics import SetScores
+from fdnn.published import TABLE_2, TABLE_3
+from fdnn.report import as_json, show, write
+from fdnn.sets import ImageSet, find_set
+
+
+def scores(photos: Path, name: str = "photos") -> SetScores:
+    paths = find_set(str(photos)).paths[:2]
+    return SetScores(ImageSet(name, paths), 31.5, 0.9, [(31.0, 0.85), (32.0, 0.95)])
+
+
+def test_json_and_csv(photos, tmp_path) -> None:
+    benchmark = as_json("FDNN", 3, {"photos": scores(photos)}, {"path": "w", "sha256": "0" * 64})
+    path = write(tmp_path / "run", benchmark)
+    read = json.loads(path.read_text())
+    assert read == benchmark
+    assert set(read) == {"model", "scale", "weights", "protocol", "versions", "sets"}
+    assert read["sets"]["photos"]["images"]["photo1"] == {"psnr": 32.0, "ssim": 0.95}
+    assert path.with_suffix(".csv").read_text().splitlines()[-1] == "FDNN,3,photos,MEAN,31.5,0.9"
+
+
+def test_infinite_psnr_is_valid_json(photos, tmp_path) -> None:
+    images = ImageSet("photos", find_set(str(photos)).paths[:1])
+    perfect = SetScores(images, math.inf, 1.0, [(math.inf, 1.0)])
+    path = write(tmp_path, as_json("Bicubic", 2, {"photos": perfect}, None))
+    read = json.loads(path.read_text(), parse_constant=lambda _: pytest.fail("not JSON"))
+    assert read["sets"]["photos"]["psnr"] is None
+
+
+def test_papers_figures_stand_beside_ours(photos) -> None:
+    out = StringIO()
+    show("FDNN", 3, {"Set5": scores(photos, "Set5")}, console=Console(file=out, width=120))
+    text = out.getvalue()
+    assert "FDNN, paper's Table 3" in text
+    assert "33.68" in text
+    assert "-2.18" in text  # 31.50 - 33.68
+    assert "Bicubic, paper's Table 3" in text
+
+
+def test_printed_tables_agree_with_each_other() -> None:
+    # Table 2's images average to Table 3's means, to the last digits printed. (The SSIM of
+    # its Bicubic column does not, in the paper itself.)
+    for method in ("SRCNN", "VDSR", "FDNN"):
+        each = [TABLE_2[image][method] for image in TABLE_2]
+        mean = [sum(values) / 5 for values in zip(*each, strict=True)]
+        assert mean == [
+            pytest.approx(TABLE_3[method]["Set5"][3][0], abs=0.011),
+            pytest.approx(TABLE_3[method]["Set5"][3][1], abs=0.0002),
+        ]
