@@ -6,8 +6,8 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from fdnn.data import BenchmarkImages
 from fdnn.errors import ImageError
+from fdnn.evaluation import score
 from fdnn.metrics import BenchmarkScores, psnr, shave, ssim, to_8_bit
 from fdnn.models import Bicubic
 from fdnn.published import TABLE_3
@@ -83,11 +83,7 @@ def test_shapes_must_agree() -> None:
 )
 def test_bicubic_row_of_table_3(data: Path, name, decibels, similarity, scale) -> None:
     """The proof of the protocol: the paper's own Bicubic row comes out."""
-    metric = BenchmarkScores(scale)
-    bicubic = Bicubic(scale)
-    for item in BenchmarkImages(find_set(name, data), scale):
-        metric.update(item["index"], bicubic(item["lr"]) * 255, item["hr"])
-    scores = metric.compute()
+    scores = score(Bicubic(scale), find_set(name, data))
     printed = TABLE_3["Bicubic"][name][scale]
-    assert float(scores["psnr"]) == pytest.approx(printed[0], abs=decibels)
-    assert float(scores["ssim"]) == pytest.approx(printed[1], abs=similarity)
+    assert scores.psnr == pytest.approx(printed[0], abs=decibels)
+    assert scores.ssim == pytest.approx(printed[1], abs=similarity)

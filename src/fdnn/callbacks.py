@@ -25,8 +25,13 @@ from fdnn.weights import FILE_NAME, save_weights, sha256
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
-    """Return the folder of this run's logs; without a logger the Trainer's root."""
-    return Path(trainer.log_dir or trainer.default_root_dir)
+    """Return the folder of this run's logs, the first logger's; without one the Trainer's root.
+
+    Unlike ``Trainer.log_dir`` this waits for no other process; ask on the first one only.
+    """
+    logger = trainer.logger
+    folder = getattr(logger, "log_dir", None) or getattr(logger, "save_dir", None)
+    return Path(folder or trainer.default_root_dir)
 
 
 def git_commit() -> str:
@@ -116,17 +121,13 @@ class PictureStrips(pl.Callback):
         for name in trainer.datamodule.val_sets:  # type: ignore[attr-defined]
             images = find_set(name)
             titled = list(zip(images.paths, images.titles(), strict=True))[: self.images]
-            files = []
             for path, title in titled:
                 folder.mkdir(parents=True, exist_ok=True)
-                files.append(folder / f"{images.name}_{title}.png")
-                picture = strip(path, {type(net).__name__: net}, net.scale)
-                Image.fromarray(picture).save(files[-1])
-            for logger in trainer.loggers:
-                if isinstance(logger, WandbLogger):
-                    key = f"val/{images.name}/strips"
-                    captions = [title for _, title in titled]
-                    logger.log_image(key, [str(f) for f in files], caption=captions)
+                file = folder / f"{images.name}_{title}.png"
+                Image.fromarray(strip(path, {type(net).__name__: net}, net.scale)).save(file)
+                for logger in trainer.loggers:
+                    if isinstance(logger, WandbLogger):
+                        logger.log_image(f"val/{images.name}/{title}", [str(file)])
 
 
 class RunRecord(pl.Callback):

@@ -20,6 +20,7 @@ from fdnn import report
 from fdnn.callbacks import RunRecord, run_folder
 from fdnn.data import SRDataModule
 from fdnn.errors import UserError
+from fdnn.evaluation import score
 from fdnn.models import Bicubic
 from fdnn.module import SuperResolution
 from fdnn.predict import Trainer
@@ -123,6 +124,8 @@ class CLI(LightningCLI):
             offline=options.mode == "offline",
             job_type=self.subcommand,
         )
+        # Lightning always passes on this setting, about which wandb then warns.
+        wandb._wandb_init.pop("anonymous", None)
         return [csv, wandb]
 
     # ---- what happens around a subcommand -------------------------------------------
@@ -131,23 +134,13 @@ class CLI(LightningCLI):
         """Score the final weights, beside bicubic's scores, and draw them."""
         if self._get(self.config_init, "trainer")["fast_dev_run"] or self.trainer.interrupted:
             return
-        quiet: dict[str, Any] = {"verbose": False}
-        bicubic = SuperResolution(Bicubic(self.model.scale))
-        plain = Trainer(
-            accelerator="cpu",
-            devices=1,
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-        )
-        self.trainer.validate(self.model, datamodule=self.datamodule, **quiet)
+        self.trainer.validate(self.model, datamodule=self.datamodule, verbose=False)
         if not self.trainer.is_global_zero:
             return
-        loaders = SRDataModule(self.model.scale, val_sets=self.datamodule.val_sets)
-        plain.validate(bicubic, datamodule=loaders, **quiet)
+        bicubic = Bicubic(self.model.scale)
+        scores = {name: score(bicubic, s.images) for name, s in self.model.results.items()}
         name = type(self.model.net).__name__
-        references = {"Bicubic": bicubic.results}
+        references = {"Bicubic": scores}
         per_image = self._get(self.config_init, "per_image")
         report.show(name, self.model.scale, self.model.results, references, per_image)
         print(f"weights, pictures and logs: {run_folder(self.trainer)}")
@@ -218,8 +211,17 @@ def quiet_libraries() -> None:
     """Silence what libraries say that a user of this program cannot act on."""
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", ".*does not have many workers.*")
-    warnings.filterwarnings("ignore", ".*`isinstance.treespec, LeafSpec.*")
+    for message in (
+        "does not have many workers",
+        "predict returned None",
+        "is not supported by the model summary",
+        "The dirpath has changed",
+        "smaller than the logging interval",
+        "exists and is not empty",
+        "JsonargparseDeprecationWarning",
+        "was deprecated in v4",
+    ):
+        warnings.filterwarnings("ignore", f"(?s).*{message}")
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 

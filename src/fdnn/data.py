@@ -2,61 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Sampler
 
-from fdnn.errors import ImageError, UserError
-from fdnn.images import luma, modcrop, read_image
-from fdnn.metrics import WINDOW
+from fdnn.errors import UserError
+from fdnn.evaluation import BenchmarkImages
 from fdnn.patches import OnError, PairStore, TrainingBatches
-from fdnn.resize import imresize
-from fdnn.sets import ImageSet, find_set
-
-log = logging.getLogger(__name__)
-
-
-class BenchmarkImages(Dataset[dict[str, Any]]):
-    """Whole images with their LR versions, as the evaluation protocol makes them.
-
-    Args:
-        images: The set.
-        scale: Magnification.
-    """
-
-    def __init__(self, images: ImageSet, scale: int) -> None:
-        self.images = images
-        self.scale = scale
-
-    def __len__(self) -> int:
-        return len(self.images.paths)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return ``index`` (1,), ``lr`` (1, 1, h, w) float32 in [0, 1] and ``hr`` (1, 1, s h, s w).
-
-        ``hr`` is float64 in [0, 255], rounded to the bit depth of the file.
-
-        Raises:
-            ImageError: If the file cannot be read or is too small to be scored.
-        """
-        path = self.images.paths[index]
-        hr = luma(read_image(path))
-        smallest = WINDOW + 2 * self.scale
-        if min(modcrop(hr, self.scale).shape) < smallest:
-            raise ImageError(
-                f"{path}: {hr.shape[0]}x{hr.shape[1]} is too small to be scored at "
-                f"x{self.scale}; at least {smallest + self.scale - 1} pixels a side are needed"
-            )
-        image = torch.from_numpy(np.ascontiguousarray(modcrop(hr, self.scale)))[None, None]
-        lr = imresize(image, 1 / self.scale)
-        return {"index": torch.tensor([index]), "lr": lr.float() / 255, "hr": image}
+from fdnn.sets import find_set
 
 
 class StepSampler(Sampler[int]):

@@ -18,6 +18,7 @@ its Bicubic row, and checked against it by the tests):
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -136,6 +137,7 @@ class BenchmarkScores(Metric):
 
     Args:
         scale: Magnification, and the number of pixels shaved off each side.
+        **kwargs: Of ``torchmetrics.Metric``, about synchronising processes.
 
     Example:
         >>> scores = BenchmarkScores(scale=3)
@@ -150,8 +152,8 @@ class BenchmarkScores(Metric):
     psnr: list[Tensor]
     ssim: list[Tensor]
 
-    def __init__(self, scale: int) -> None:
-        super().__init__()
+    def __init__(self, scale: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.scale = scale
         self.add_state("index", default=[], dist_reduce_fx="cat")
         self.add_state("psnr", default=[], dist_reduce_fx="cat")
@@ -193,3 +195,9 @@ class BenchmarkScores(Metric):
         index = torch.tensor(sorted(rows), dtype=images.dtype, device=images.device)
         images = torch.cat([index[:, None], images], dim=1)
         return {"psnr": mean[0], "ssim": mean[1], "images": images}
+
+    def of_set(self, images: ImageSet) -> SetScores:
+        """Compute, and name what was scored; every process must call this."""
+        scores = self.compute()
+        per_image = [(p, s) for _, p, s in scores["images"].tolist()]
+        return SetScores(images, float(scores["psnr"]), float(scores["ssim"]), per_image)

@@ -137,15 +137,8 @@ class SuperResolution(pl.LightningModule):
         return sr
 
     def _finish_scores(self) -> None:
-        self.results = {}
-        for images, metric in zip(self.evaluated, self.scores, strict=True):
-            scores = metric.compute()
-            self.results[images.name] = SetScores(
-                images,
-                float(scores["psnr"]),
-                float(scores["ssim"]),
-                [(p, s) for _, p, s in scores["images"].tolist()],
-            )
+        pairs = zip(self.evaluated, self.scores, strict=True)
+        self.results = {images.name: metric.of_set(images) for images, metric in pairs}
 
     def _log_scores(self, stage: str) -> None:
         for i, (name, scores) in enumerate(self.results.items()):

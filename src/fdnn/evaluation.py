@@ -1,0 +1,72 @@
+"""Whole images, shrunk, magnified again by a network, and scored; free of Lightning."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from fdnn.errors import ImageError
+from fdnn.images import luma, modcrop, read_image
+from fdnn.metrics import WINDOW, BenchmarkScores, SetScores
+from fdnn.models import Network
+from fdnn.resize import imresize
+from fdnn.sets import ImageSet
+
+
+class BenchmarkImages(Dataset[dict[str, Any]]):
+    """Whole images with their LR versions, as the evaluation protocol makes them.
+
+    Args:
+        images: The set.
+        scale: Magnification.
+    """
+
+    def __init__(self, images: ImageSet, scale: int) -> None:
+        self.images = images
+        self.scale = scale
+
+    def __len__(self) -> int:
+        return len(self.images.paths)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return ``index`` (1,), ``lr`` (1, 1, h, w) float32 in [0, 1] and ``hr`` (1, 1, s h, s w).
+
+        ``hr`` is float64 in [0, 255], rounded to the bit depth of the file.
+
+        Raises:
+            ImageError: If the file cannot be read or is too small to be scored.
+        """
+        path = self.images.paths[index]
+        hr = luma(read_image(path))
+        smallest = WINDOW + 2 * self.scale
+        if min(modcrop(hr, self.scale).shape) < smallest:
+            raise ImageError(
+                f"{path}: {hr.shape[0]}x{hr.shape[1]} is too small to be scored at "
+                f"x{self.scale}; at least {smallest + self.scale - 1} pixels a side are needed"
+            )
+        image = torch.from_numpy(np.ascontiguousarray(modcrop(hr, self.scale)))[None, None]
+        lr = imresize(image, 1 / self.scale)
+        return {"index": torch.tensor([index]), "lr": lr.float() / 255, "hr": image}
+
+
+@torch.inference_mode()
+def score(net: Network, images: ImageSet) -> SetScores:
+    """Score a network on a set under the protocol of :mod:`fdnn.metrics`, in this process alone.
+
+    Args:
+        net: Any network of :mod:`fdnn.models`, on the CPU.
+        images: The set.
+
+    Raises:
+        ImageError: If an image cannot be read or is too small to be scored.
+    """
+    metric = BenchmarkScores(net.scale, distributed_available_fn=lambda: False)
+    items = BenchmarkImages(images, net.scale)
+    for item in (items[i] for i in range(len(items))):
+        sr: Tensor = net(item["lr"])
+        metric.update(item["index"], sr * 255, item["hr"])
+    return metric.of_set(images)
