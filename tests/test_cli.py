@@ -168,6 +168,7 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
     command = ["predict", *tiny, "--ckpt_path", "weights", "--input", str(photos)]
     assert main([*command, "--output", "out"]) == 0
     assert len(list((tmp_path / "out").iterdir())) == 6
+    assert not (tmp_path / "logs").exists()
     source, result = (read_image(f / "photo1.png") for f in (photos, tmp_path / "out"))
     assert result.shape == (2 * source.shape[0], 2 * source.shape[1], 3)
     # Existing results are kept, a broken image does not stop the others.

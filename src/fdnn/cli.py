@@ -105,7 +105,10 @@ class CLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Add the loggers: CSV always, W&B as asked; a logger in the config replaces them."""
         config = self._get(self.config_init, "trainer")
-        if config["logger"] in (None, True) and not config["fast_dev_run"]:
+        if self.subcommand == "predict":  # leaves images and nothing else
+            self.save_config_callback = None
+            kwargs["logger"] = False
+        elif config["logger"] in (None, True) and not config["fast_dev_run"]:
             kwargs["logger"] = self.loggers(config["default_root_dir"])
         return super().instantiate_trainer(**kwargs)
 
@@ -113,8 +116,7 @@ class CLI(LightningCLI):
         """Make the default loggers; the first one's folder is the run's folder."""
         csv = CSVLogger(root, name=self.run_name)
         options: Wandb = self._get(self.config_init, "wandb")
-        writes_nothing = self.subcommand == "predict"
-        if writes_nothing or options.mode == "disabled" or os.getenv("WANDB_MODE") == "disabled":
+        if options.mode == "disabled" or os.getenv("WANDB_MODE") == "disabled":
             return [csv]
         wandb = WandbLogger(
             name=options.name or f"{self.run_name}/{Path(csv.log_dir).name}",
