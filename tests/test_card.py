@@ -1,0 +1,71 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from fdnn.card import main, publish
+from fdnn.errors import UserError
+from fdnn.evaluation import score
+from fdnn.models import FDNN
+from fdnn.report import JSON_NAME, as_json, write
+from fdnn.sets import find_set
+from fdnn.weights import FILE_NAME, load, save_weights, sha256
+
+CHECKPOINTS = sorted((Path(__file__).parents[1] / "checkpoints").glob("*/"))
+
+
+@pytest.fixture
+def finished(photos, tmp_path) -> tuple[Path, Path]:
+    run, test = tmp_path / "run", tmp_path / "test"
+    net = FDNN(3, channels=4)
+    save_weights(net, run / FILE_NAME)
+    digest = sha256(run / FILE_NAME)
+    record = {
+        "parameters": 1234, "command": "python train", "git_commit": "abc", "seed": 0,
+        "steps": 10, "hours": 0.1, "hardware": "none", "precision": "32-true",
+        "versions": {"torch": "2"}, "images": {"T91": 91}, "data_sha256": {"T91": "f" * 64},
+        "weights_sha256": digest,
+    }  # fmt: skip
+    (run / "run.json").write_text(json.dumps(record))
+    (run / "config.yaml").write_text("a: 1\n")
+    scores = score(net, find_set(str(photos)))
+    write(test, as_json("FDNN", 3, {"Set5": scores}, {"path": "x", "sha256": digest}))
+    return run, test
+
+
+def test_publishes_what_is_needed(finished, tmp_path) -> None:
+    (tmp_path / "d.md").write_text("* none\n")
+    target = tmp_path / "fdnn_x3"
+    arguments = [*map(str, finished), str(target), "--departures", str(tmp_path / "d.md")]
+    assert main(arguments) == 0
+    assert {p.name for p in target.iterdir()} == {FILE_NAME, "config.yaml", JSON_NAME, "README.md"}
+    card = (target / "README.md").read_text()
+    for fact in ("33.68 / 0.9213", "abc", "python train", "Set5 (validation)", "* none"):
+        assert fact in card
+    assert isinstance(load(target), FDNN)
+
+
+def test_scores_of_other_weights_are_refused(finished, tmp_path) -> None:
+    run, test = finished
+    save_weights(FDNN(3, channels=4), run / FILE_NAME)
+    with pytest.raises(UserError, match="not those of"):
+        publish(run, test, tmp_path / "out", "")
+    (run / "run.json").write_text("{")
+    with pytest.raises(UserError, match="cannot be read"):
+        publish(run, test, tmp_path / "out", "")
+
+
+def test_there_are_checkpoints() -> None:
+    assert {"fdnn_x2", "fdnn_x3", "fdnn_x4"} <= {folder.name for folder in CHECKPOINTS}
+
+
+@pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)
+def test_shipped_scores_come_out_again(data, folder) -> None:
+    shipped = json.loads((folder / JSON_NAME).read_text())
+    assert shipped["weights"]["sha256"] == sha256(folder / FILE_NAME)
+    measured = score(load(folder), find_set("Set5", data))
+    assert measured.psnr == pytest.approx(shipped["sets"]["Set5"]["psnr"], abs=0.002)
+    assert measured.ssim == pytest.approx(shipped["sets"]["Set5"]["ssim"], abs=0.0001)
+    card = (folder / "README.md").read_text()
+    for scores in shipped["sets"].values():
+        assert f"{scores['psnr']:.3f} | {scores['ssim']:.4f}" in card
