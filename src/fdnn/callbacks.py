@@ -96,6 +96,8 @@ class Throughput(pl.Callback):
 class PictureStrips(pl.Callback):
     """Draws bicubic | SR | HR for validation images, as files and for W&B.
 
+    To draw with averaged weights it must stand after the averaging callback in the config.
+
     Args:
         every_n_epochs: How often while training; the end of training always is drawn.
         images: At most so many images of each validation set.
@@ -105,8 +107,10 @@ class PictureStrips(pl.Callback):
         self.every_n_epochs = every_n_epochs
         self.images = images
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Draw, if it is time."""
+    def on_validation_epoch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> None:
+        """Draw with the weights that are about to be scored, if it is time."""
         fitting = trainer.state.fn == "fit"
         due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
         if trainer.sanity_checking or (fitting and not due):
