@@ -190,6 +190,7 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", ["--data.train_sets", "[Set55]"], "Set55"),
         ("fit", ["--model.net.init_args.upsample_at", "1"], "upsample_at=1"),
         ("fit", ["--data.batch_size", "many"], "batch_size"),
+        ("fit", ["--model.margin", "4"], "margin=4 leaves nothing of patches of 8x8"),
         ("fit", ["--ckpt_path", "last"], "nothing to resume"),
         ("fit", ["--ckpt_path", "none.ckpt"], "none.ckpt"),
         ("fit", ["--ckpt_path", "junk.ckpt"], "junk.ckpt: damaged"),

@@ -107,9 +107,7 @@ class PictureStrips(pl.Callback):
         self.every_n_epochs = every_n_epochs
         self.images = images
 
-    def on_validation_epoch_start(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule
-    ) -> None:
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Draw with the weights that are about to be scored, if it is time."""
         fitting = trainer.state.fn == "fit"
         due = (trainer.current_epoch + 1) % self.every_n_epochs == 0

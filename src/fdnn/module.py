@@ -17,7 +17,7 @@ from fdnn.errors import UserError
 from fdnn.images import read_image, write_image
 from fdnn.inference import upscale
 from fdnn.losses import MSEKLLoss
-from fdnn.metrics import BenchmarkScores, SetScores
+from fdnn.metrics import BenchmarkScores, SetScores, shave
 from fdnn.models import Network
 from fdnn.weights import CKPT_KEY, describe
 
@@ -40,6 +40,9 @@ class SuperResolution(pl.LightningModule):
             at the end of training.
         warmup_steps: The learning rate rises linearly over so many optimizer steps.
         final_lr: Where ``cosine`` ends, as a fraction of the learning rate.
+        margin: LR pixels left out of the loss on each side of a patch. Near its border the
+            network sees zeros where whole images have more image, so that training there
+            is spent on something else than what is tested.
         compile: Train through ``torch.compile``; falls back to eager mode, with a notice,
             where no compiler works.
         weights: Trained weights for ``validate``, ``test`` and ``predict`` when no
@@ -55,6 +58,7 @@ class SuperResolution(pl.LightningModule):
         schedule: Schedule = "constant",
         warmup_steps: int = 0,
         final_lr: float = 0.01,
+        margin: int = 0,
         compile: bool = False,  # noqa: A002
         weights: str | None = None,
     ) -> None:
@@ -65,6 +69,7 @@ class SuperResolution(pl.LightningModule):
         self.schedule: Schedule = schedule
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
+        self.margin = margin
         self.compile_net = compile
         self.weights = weights
         self.weights_file: Path | None = None
@@ -88,7 +93,12 @@ class SuperResolution(pl.LightningModule):
     # ---- training -----------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Switch compilation on, if asked for and possible."""
+        """Check the margin, and switch compilation on, if asked for and possible."""
+        lr_patch = self.trainer.datamodule.patch_size // self.scale  # type: ignore[attr-defined]
+        if not 0 <= 2 * self.margin < lr_patch:
+            raise UserError(
+                f"margin={self.margin} leaves nothing of patches of {lr_patch}x{lr_patch} LR pixels"
+            )
         if self.compile_net and compiler_works(self.device):
             self.train_forward = torch.compile(self.net.forward)
 
@@ -96,7 +106,8 @@ class SuperResolution(pl.LightningModule):
         """Compute the loss of one batch of patches and log its terms."""
         lr, hr = batch
         sr = self.train_forward(lr.contiguous(memory_format=torch.channels_last))
-        terms: dict[str, Tensor] = self.criterion(sr, hr)
+        border = self.margin * self.scale
+        terms: dict[str, Tensor] = self.criterion(shave(sr, border), shave(hr, border))
         for name, value in terms.items():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(lr))
         loss: Tensor = terms["loss"]
