@@ -14,6 +14,7 @@ from PIL import Image
 from fdnn.cli import main
 from fdnn.images import read_image
 from fdnn.models import FDNN
+from fdnn.sets import find_set
 from fdnn.weights import FILE_NAME, load, save_weights
 
 ROOT = Path(__file__).parents[1]
@@ -261,3 +262,15 @@ def test_two_processes_train_like_one(tiny, tmp_path) -> None:
         states.append(load(path).state_dict())
     for key, value in states[0].items():
         assert torch.allclose(value, states[1][key], atol=1e-4), key
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_shipped_configs_fit_their_training_images(config: Path, data) -> None:
+    options = yaml.safe_load(config.read_text())["data"]
+    if "patch_size" not in options:
+        pytest.skip("trains nothing")
+    for name in options["train_sets"]:
+        for path in find_set(name, data).paths:
+            with Image.open(path) as image:
+                fits = min(image.size) >= options["patch_size"]
+            assert fits or options.get("on_error") == "skip", path

@@ -215,6 +215,7 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         "does not have many workers",
+        "LeafSpec",
         "predict returned None",
         "is not supported by the model summary",
         "The dirpath has changed",
