@@ -24,7 +24,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torchmetrics import Metric
-from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from fdnn.errors import ImageError
 from fdnn.sets import ImageSet
@@ -70,9 +69,9 @@ def psnr(sr: Tensor, hr: Tensor) -> Tensor:
     Returns:
         ``(n,)`` in dB, float64; infinite for identical images.
     """
-    return peak_signal_noise_ratio(
-        sr.double(), hr.double(), data_range=PEAK, reduction="none", dim=(1, 2, 3)
-    )
+    # torchmetrics' own takes the logarithm of the peak in float32.
+    mse = (sr.double() - hr.double()).square().mean(dim=(1, 2, 3))
+    return 10 * torch.log10(PEAK**2 / mse)
 
 
 def ssim(sr: Tensor, hr: Tensor) -> Tensor:
