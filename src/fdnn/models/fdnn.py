@@ -12,7 +12,8 @@ What the paper leaves open, and how it is read here:
 * **Where the size grows.** By Eq. 10 the only stated kernel that takes w exactly to N * w
   is N x N with stride N. All other layers therefore run with stride 1 and are cropped to
   the size of their input; ``upsample_at`` says which N x N layer of the restoration block
-  has stride N. The default is the last, which keeps the rest at LR size.
+  has stride N. The default is the last: it keeps
+  the rest at LR size, and at equal training time it scored best at x3.
 * **Even kernels have no centre.** The side that loses the larger part alternates from one
   even layer to the next, so that the half-pixel shifts cancel in pairs.
 * **Scale 2** is not in the paper. Its rule gives one sub-block of 2x2 kernels; eight of
