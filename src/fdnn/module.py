@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
+from fdnn.engines import Engine, Precision, with_engine
 from fdnn.errors import UserError
 from fdnn.images import read_image, write_image
 from fdnn.inference import upscale
@@ -29,7 +30,8 @@ Schedule = Literal["constant", "cosine"]
 class SuperResolution(pl.LightningModule):
     """Trains a network on patches and scores it on whole images.
 
-    Evaluation always runs in float32, whatever the precision of training.
+    Evaluation runs in float32, whatever the precision of training, unless
+    ``engine_precision`` asks for less.
 
     Args:
         net: Any network of :mod:`fdnn.models`.
@@ -48,6 +50,9 @@ class SuperResolution(pl.LightningModule):
         weights: Trained weights for ``validate``, ``test`` and ``predict`` when no
             ``--ckpt_path`` is given: a folder with ``model.safetensors``, or a file. ``fit``
             does not read them.
+        engine: What runs the network in ``validate``, ``test`` and ``predict``, see
+            :func:`fdnn.engines.with_engine`. While training, validation runs eagerly.
+        engine_precision: ``fp32`` or ``bf16`` for that engine; published scores are ``fp32``.
     """
 
     def __init__(
@@ -61,6 +66,8 @@ class SuperResolution(pl.LightningModule):
         margin: int = 0,
         compile: bool = False,  # noqa: A002
         weights: str | None = None,
+        engine: Engine = "eager",
+        engine_precision: Precision = "fp32",
     ) -> None:
         super().__init__()
         self.net: Network = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -73,6 +80,9 @@ class SuperResolution(pl.LightningModule):
         self.compile_net = compile
         self.weights = weights
         self.weights_file: Path | None = None
+        self.engine: Engine = engine
+        self.engine_precision: Precision = engine_precision
+        self.runner: Network = self.net
         self.train_forward: Callable[[Tensor], Tensor] = self.net.forward
         #: What ``predict`` could not do.
         self.failures: list[str] = []
@@ -137,13 +147,20 @@ class SuperResolution(pl.LightningModule):
 
     # ---- evaluation ---------------------------------------------------------------
 
+    def _start_engine(self) -> None:
+        fitting = self.trainer.state.fn == "fit"
+        self.runner = (
+            self.net if fitting else with_engine(self.net, self.engine, self.engine_precision)
+        )
+
     def _start_scores(self, loaders: Any) -> None:
+        self._start_engine()
         self.evaluated = [loader.dataset.images for loader in loaders]
         self.scores = [BenchmarkScores(self.scale).to(self.device) for _ in self.evaluated]
 
     def _score(self, batch: dict[str, Tensor], set_index: int) -> Tensor:
         with torch.autocast(self.device.type, enabled=False):
-            sr: Tensor = self.net(batch["lr"])
+            sr: Tensor = self.runner(batch["lr"])
         self.scores[set_index].update(batch["index"], sr * 255, batch["hr"])
         return sr
 
@@ -171,6 +188,10 @@ class SuperResolution(pl.LightningModule):
         self._finish_scores()
         self._log_scores("val")
 
+    def on_predict_start(self) -> None:
+        """Prepare the engine."""
+        self._start_engine()
+
     def predict_step(self, batch: tuple[Path, Path], batch_idx: int) -> None:
         """Magnify one image file; what goes wrong is kept for the end in ``failures``.
 
@@ -181,7 +202,7 @@ class SuperResolution(pl.LightningModule):
         source, target = batch
         try:
             with torch.autocast(self.device.type, enabled=False):
-                write_image(target, upscale(self.net, read_image(source)))
+                write_image(target, upscale(self.runner, read_image(source)))
         except UserError as error:
             self.failures.append(str(error))
 

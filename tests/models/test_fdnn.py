@@ -4,54 +4,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from fdnn.models.fdnn import FDNN, KERNELS
+from fdnn.models.literal import LiteralFDNN
 
 PLACES = [
     (scale, i) for scale, kernels in KERNELS.items() for i, k in enumerate(kernels) if k == scale
 ]
-
-
-class Literal(nn.Module):
-    """The paper's network written down with nn.ConvTranspose2d and nothing else."""
-
-    def __init__(self, scale: int, kernels: tuple[int, ...], upsample_at: int) -> None:
-        super().__init__()
-        self.kernels, self.upsample_at, self.scale = kernels, upsample_at, scale
-        self.enhance = nn.ConvTranspose2d(1, 64, 1)
-        self.restore = nn.ModuleDict(
-            {
-                f"{k}x": nn.ModuleList(
-                    nn.ConvTranspose2d(64, 64, k, stride=scale if i == upsample_at else 1)
-                    for i, other in enumerate(kernels)
-                    if other == k
-                )
-                for k in dict.fromkeys(kernels)
-            }
-        )
-        self.fuse = nn.ConvTranspose2d(64, 1, 1)
-        self.residual = nn.ModuleDict(
-            {
-                "expand": nn.ConvTranspose2d(1, 64, scale, stride=scale),
-                "fuse": nn.ConvTranspose2d(64, 1, 1),
-            }
-        )
-
-    def forward(self, lr: torch.Tensor) -> torch.Tensor:
-        x = F.elu(self.enhance(lr))
-        evens = 0
-        layers = [layer for block in self.restore.values() for layer in block]
-        for i, layer in enumerate(layers):
-            h, w = x.shape[-2:]
-            x = layer(x)
-            k = self.kernels[i]
-            if i != self.upsample_at:
-                before = (k - 1) // 2
-                if k % 2 == 0:
-                    before += evens % 2
-                    evens += 1
-                x = x[..., before : before + h, before : before + w]
-            x = F.elu(x)
-        lower = self.residual["fuse"](F.elu(self.residual["expand"](lr)))
-        return self.fuse(x) + lower
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 8), (17, 13)])
@@ -61,8 +18,10 @@ def test_equals_literal_transposed_convolutions(scale: int, place: int, size: tu
     net = FDNN(scale, upsample_at=place)
     for layer in net.deconvolutions():
         nn.init.normal_(layer.bias, std=0.1)
-    literal = Literal(scale, KERNELS[scale], place)
-    literal.load_state_dict(net.state_dict())  # same keys, same shapes
+    literal = LiteralFDNN(net)
+    assert {k: v.shape for k, v in literal.state_dict().items()} == {
+        k: v.shape for k, v in net.state_dict().items()
+    }
     lr = torch.rand(2, 1, *size)
     assert net(lr).shape == (2, 1, scale * size[0], scale * size[1])
     assert torch.allclose(net(lr), literal(lr), atol=1e-5, rtol=0)
@@ -72,8 +31,7 @@ def test_equals_literal_transposed_convolutions(scale: int, place: int, size: tu
 def test_gradients_equal_the_literal_networks(scale: int) -> None:
     torch.manual_seed(0)
     net = FDNN(scale).to(memory_format=torch.channels_last)
-    literal = Literal(scale, KERNELS[scale], len(KERNELS[scale]) - 1)
-    literal.load_state_dict(net.state_dict())
+    literal = LiteralFDNN(net)
     lr, hr = torch.rand(2, 1, 7, 6), torch.rand(2, 1, 7 * scale, 6 * scale)
     for network in (net, literal):
         F.mse_loss(network(lr), hr).backward()

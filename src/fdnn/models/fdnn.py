@@ -41,6 +41,9 @@ KERNELS = {
     4: (2, 2, 3, 3, 4, 4, 4, 4),
 }
 
+#: LR pixels that the last layer takes at once when nothing is trained.
+STRIP = 2048
+
 
 class ResidualChannel(nn.Module):
     """The lower channel of Fig. 1: N x N deconvolution with stride N, ELU, 1x1 deconvolution.
@@ -173,9 +176,16 @@ class FDNN(Network):
         *layers, last = self.restoration()
         for layer in layers:
             x = F.elu(layer(x))
-        residual: Tensor = self.residual(lr)
-        if isinstance(last, UpDeconv):
-            top = fuse_blocks(last.per_lr_pixel(x), self.fuse)
-            return F.pixel_shuffle(top + residual, self.scale)
-        fused: Tensor = self.fuse(F.elu(last(x)))
-        return fused + F.pixel_shuffle(residual, self.scale)
+        if not isinstance(last, UpDeconv):
+            fused: Tensor = self.fuse(F.elu(last(x)))
+            return fused + F.pixel_shuffle(self.residual(lr), self.scale)
+        rows = x.shape[2]
+        if not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            # scale**2 * channels values stand for each LR pixel here: strips of few rows keep
+            # them in the processor's cache, and memory small.
+            rows = max(1, STRIP // (x.shape[0] * x.shape[3]))
+        strips = zip(torch.split(x, rows, dim=2), torch.split(lr, rows, dim=2), strict=True)
+        blocks = [
+            fuse_blocks(last.per_lr_pixel(a), self.fuse) + self.residual(b) for a, b in strips
+        ]
+        return F.pixel_shuffle(torch.cat(blocks, dim=2), self.scale)
