@@ -67,12 +67,21 @@ def test_glorot_uniform() -> None:
         assert not layer.bias.any()
 
 
-def test_identity_init_passes_a_signal() -> None:
+def test_spread_init_passes_a_signal() -> None:
     torch.manual_seed(0)
-    layer = FDNN(3, init="identity").restoration()[3]
+    layer = FDNN(3, init="spread").restoration()[3]
     x = torch.rand(1, 64, 9, 9)
     correlation = torch.corrcoef(torch.stack([x.flatten(), layer(x).flatten()]))[0, 1]
     assert correlation > 0.5
+
+
+def test_spread_init_bends_at_every_brightness() -> None:
+    torch.manual_seed(0)
+    enhance = FDNN(3, init="spread").enhance
+    kinks = (-enhance.bias / enhance.weight.flatten()).sort().values
+    assert ((kinks > 0) & (kinks < 1)).all()
+    assert kinks.diff().max() < 0.15
+    assert 16 < (enhance.weight > 0).sum() < 48
 
 
 def test_even_kernels_do_not_drift() -> None:

@@ -22,7 +22,7 @@ SIZES = ((256, 256), (512, 512), (1920, 1080))
 def networks(scale: int) -> dict[str, Network]:
     """List an untrained FDNN's forms by the names that the table gives them."""
     torch.manual_seed(0)
-    net = FDNN(scale, init="identity").to(device()).eval()
+    net = FDNN(scale, init="spread").to(device()).eval()
     engines: list[Engine] = ["eager"]
     if compiler_works(device()):
         engines.append("compile")

@@ -111,7 +111,7 @@ def through_trainer(scale: int, repeats: int, count: int = 60) -> dict[str, Any]
     torch.manual_seed(0)
     data = SRDataModule(scale, ["sample-train"], [], [], scale * PATCH, BATCH, count)
     module = SuperResolution(
-        FDNN(scale, init="identity"),
+        FDNN(scale, init="spread"),
         MSEKLLoss(kl_weight=0.1),
         functools.partial(MuonAdam, lr=1e-4, adam_lr=1e-5),
         schedule="cosine",

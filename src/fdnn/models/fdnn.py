@@ -41,6 +41,11 @@ KERNELS = {
     4: (2, 2, 3, 3, 4, 4, 4, 4),
 }
 
+Init = Literal["glorot", "spread"]
+
+#: Range of the first layer's weights, less their signs, by ``init="spread"``.
+SLOPES = (6.0, 18.0)
+
 #: LR pixels that the last layer takes at once when nothing is trained.
 STRIP = 2048
 
@@ -73,9 +78,7 @@ class FDNN(Network):
             Equal ones stand side by side, and one must equal ``scale``.
         upsample_at: Index in ``kernels`` of the layer with stride ``scale``; negative counts
             from the end.
-        init: ``"glorot"`` (Eq. 25) or ``"identity"``, a departure from the paper: Glorot at
-            half its size, plus the identity at the centre of each kernel with stride 1, so
-            that a signal passes the untrained layers unharmed.
+        init: ``"glorot"`` (Eq. 25), or ``"spread"``, see :meth:`FDNN.reset_parameters`.
 
     Raises:
         ValueError: If ``scale`` needs ``kernels``, equal kernels are apart, or the layer at
@@ -88,7 +91,7 @@ class FDNN(Network):
         channels: int = 64,
         kernels: Sequence[int] | None = None,
         upsample_at: int = -1,
-        init: Literal["glorot", "identity"] = "glorot",
+        init: Init = "glorot",
     ) -> None:
         super().__init__(scale)
         if kernels is None:
@@ -130,19 +133,39 @@ class FDNN(Network):
         self.residual = ResidualChannel(scale, channels)
         self.reset_parameters(init)
 
-    def reset_parameters(self, init: Literal["glorot", "identity"] = "glorot") -> None:
-        """Draw weights anew (Eq. 25) and set biases to zero; ``init`` as in the constructor."""
+    def reset_parameters(self, init: Init = "glorot") -> None:
+        """Draw new weights.
+
+        By Eq. 25 and with biases of zero, brightness in [0, 1] reaches the first ELU with so
+        little contrast, and so close to its kink, that the early layers start out, and remain,
+        almost linear. ``"spread"``, a departure from the paper, gives ELU something to bend:
+
+        * each filter of the first layer is a steep ramp, up or down, that changes sign at a
+          brightness of its own;
+        * the kernels with stride 1 are half of Eq. 25 plus the identity at their centre, so
+          that a signal passes the untrained layers unharmed;
+        * the fusion starts at a tenth of Eq. 25, to leave the first word to the residual channel.
+
+        Args:
+            init: ``"glorot"`` or ``"spread"``.
+        """
         for layer in self.deconvolutions():
             nn.init.xavier_uniform_(layer.weight)
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
-        if init == "identity":
+        if init == "glorot":
+            return
+        with torch.no_grad():
+            slopes = nn.init.uniform_(self.enhance.weight, *SLOPES)
+            slopes *= torch.where(torch.rand_like(slopes) < 0.5, -1, 1)
+            assert self.enhance.bias is not None
+            self.enhance.bias.uniform_().mul_(-slopes.flatten())
             for layer in self.restoration():
                 if isinstance(layer, SameDeconv):
                     centre = layer.crop_before
-                    with torch.no_grad():
-                        layer.weight *= 0.5
-                        layer.weight[:, :, centre, centre] += torch.eye(layer.in_channels)
+                    layer.weight *= 0.5
+                    layer.weight[:, :, centre, centre] += torch.eye(layer.in_channels)
+            self.fuse.weight *= 0.1
 
     @property
     def context(self) -> int:
