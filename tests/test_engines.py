@@ -1,0 +1,64 @@
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fdnn.engines import with_engine
+from fdnn.errors import UserError
+from fdnn.evaluation import score
+from fdnn.inference import upscale_luma
+from fdnn.models import FDNN, Bicubic
+from fdnn.module import compiler_works
+from fdnn.sets import find_set
+from fdnn.weights import load
+
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+
+
+def engines() -> list[str]:
+    names = ["eager"]
+    if compiler_works(torch.device("cpu")):
+        names.append("compile")
+    try:
+        import openvino  # noqa: F401
+
+        names.append("openvino")
+    except ImportError:
+        pass
+    return names
+
+
+@pytest.mark.parametrize("engine", engines())
+def test_fp32_engines_equal_the_network(engine: str) -> None:
+    torch.manual_seed(0)
+    net = FDNN(3, init="spread").eval()
+    fast = with_engine(net, engine)
+    for size in ((1, 1), (40, 33), (20, 70)):
+        lr = torch.rand(1, 1, *size)
+        with torch.inference_mode():
+            expected = net(lr)
+        assert torch.allclose(upscale_luma(fast, lr, tile=32), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("engine", engines())
+def test_what_an_engine_costs_on_set5(data: Path, engine: str, precision: str) -> None:
+    net = load(CHECKPOINTS / "fdnn_x3")
+    images = find_set("Set5", data)
+    expected = score(net, images)
+    found = score(with_engine(net, engine, precision), images)
+    allowed = 1e-4 if precision == "fp32" else 0.005
+    assert found.psnr == pytest.approx(expected.psnr, abs=allowed)
+
+
+def test_openvino_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(UserError, match="pip install"):
+        with_engine(FDNN(2), "openvino")
+
+
+def test_openvino_runs_fdnn_only() -> None:
+    pytest.importorskip("openvino")
+    with pytest.raises(UserError, match="Bicubic"):
+        with_engine(Bicubic(2), "openvino")
