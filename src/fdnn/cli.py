@@ -186,7 +186,8 @@ class CLI(LightningCLI):
         file = self.model.weights_file
         weights = {"path": str(file), "sha256": sha256(file)} if file else None
         name = type(self.model.net).__name__
-        benchmark = report.as_json(name, self.model.scale, self.model.results, weights)
+        engine = f"{self.model.engine}, {self.model.engine_precision}"
+        benchmark = report.as_json(name, self.model.scale, self.model.results, weights, engine)
         path = report.write(run_folder(self.trainer), benchmark)
         print(f"scores written to {path} and {path.with_name(report.CSV_NAME).name}")
 

@@ -38,6 +38,7 @@ def as_json(
     scale: int,
     results: Mapping[str, SetScores],
     weights: Mapping[str, str] | None,
+    engine: str = "eager, fp32",
 ) -> dict[str, Any]:
     """Collect everything that is needed to trust or repeat a benchmark.
 
@@ -46,6 +47,7 @@ def as_json(
         scale: Magnification.
         results: Scores by set name.
         weights: ``path`` and ``sha256`` of the weight file, or None without one.
+        engine: What ran the network, see :mod:`fdnn.engines`.
     """
     sets = {}
     for name, scores in results.items():
@@ -63,6 +65,7 @@ def as_json(
         "model": model,
         "scale": scale,
         "weights": dict(weights) if weights else None,
+        "engine": engine,
         "protocol": {**PROTOCOL, "scale": scale},
         "versions": versions(),
         "sets": sets,
