@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fdnn.errors import UserError
 from fdnn.models import FDNN, Network
@@ -75,14 +76,19 @@ def with_engine(net: Network, engine: Engine = "eager", precision: Precision = "
 def _openvino(net: Network, precision: Precision) -> Callable[[Tensor], Tensor]:
     try:
         import openvino
+        from openvino import opset13 as ops
     except ImportError as error:
         raise UserError("openvino is not installed; pip install 'fdnn[openvino]'") from error
     from fdnn.models.convolutional import ConvolutionalFDNN
 
     if not isinstance(net, FDNN):
         raise UserError(f"openvino runs FDNN only, this is {type(net).__name__}")
-    graph = ConvolutionalFDNN(net).eval()
-    model = openvino.convert_model(graph, example_input=torch.rand(1, 1, 32, 40))
+    # Built by hand: OpenVINO's own converter reports its use over the network.
+    graph = ConvolutionalFDNN(net)
+    lr = ops.parameter([-1, 1, -1, -1], np.float32, name="lr")
+    both = ops.add(_openvino_layers(graph.top, lr), _openvino_layers(graph.residual, lr))
+    sr = ops.depth_to_space(both, "depth_first", net.scale)
+    model = openvino.Model([sr], [lr], "fdnn")
     settings: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
         "PERFORMANCE_HINT": "LATENCY",
@@ -94,3 +100,22 @@ def _openvino(net: Network, precision: Precision) -> Callable[[Tensor], Tensor]:
         return torch.from_numpy(sr.copy()).to(lr.device)
 
     return run
+
+
+def _openvino_layers(layers: nn.Sequential, x: Any) -> Any:
+    """Append the padding, convolution and ELU layers of ``layers`` to the node ``x``."""
+    from openvino import opset13 as ops
+
+    before = after = 0
+    for layer in layers.modules():
+        if isinstance(layer, nn.ZeroPad2d):
+            before, after = int(layer.padding[0]), int(layer.padding[1])
+        elif isinstance(layer, nn.Conv2d):
+            kernel = layer.weight.detach().cpu().numpy()
+            x = ops.convolution(x, kernel, [1, 1], [before] * 2, [after] * 2, [1, 1])
+            assert layer.bias is not None
+            x = ops.add(x, layer.bias.detach().cpu().numpy().reshape(1, -1, 1, 1))
+            before = after = 0
+        elif isinstance(layer, nn.ELU):
+            x = ops.elu(x, 1.0)
+    return x
