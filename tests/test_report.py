@@ -22,7 +22,7 @@ def test_json_and_csv(photos, tmp_path) -> None:
     path = write(tmp_path / "run", benchmark)
     read = json.loads(path.read_text())
     assert read == benchmark
-    assert set(read) == {"model", "scale", "weights", "protocol", "versions", "sets"}
+    assert set(read) == {"model", "scale", "weights", "engine", "protocol", "versions", "sets"}
     assert read["sets"]["photos"]["images"]["photo1"] == {"psnr": 32.0, "ssim": 0.95}
     assert path.with_suffix(".csv").read_text().splitlines()[-1] == "FDNN,3,photos,MEAN,31.5,0.9"
 

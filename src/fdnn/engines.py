@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fdnn.errors import UserError
 from fdnn.models import FDNN, Network
@@ -83,21 +84,24 @@ def _openvino(net: Network, precision: Precision) -> Callable[[Tensor], Tensor]:
 
     if not isinstance(net, FDNN):
         raise UserError(f"openvino runs FDNN only, this is {type(net).__name__}")
-    # Built by hand: OpenVINO's own converter reports its use over the network.
     graph = ConvolutionalFDNN(net)
-    lr = ops.parameter([-1, 1, -1, -1], np.float32, name="lr")
-    both = ops.add(_openvino_layers(graph.top, lr), _openvino_layers(graph.residual, lr))
-    sr = ops.depth_to_space(both, "depth_first", net.scale)
-    model = openvino.Model([sr], [lr], "fdnn")
-    settings: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
-        "PERFORMANCE_HINT": "LATENCY",
-    }
-    compiled = openvino.compile_model(model, "CPU", settings)
+
+    def prepare(layers: nn.Sequential, precision: Precision) -> Any:
+        # Built by hand: OpenVINO's own converter reports its use over the network.
+        lr = ops.parameter([-1, 1, -1, -1], np.float32)
+        model = openvino.Model([_openvino_layers(layers, lr)], [lr], "fdnn")
+        hint = {"fp32": "f32", "bf16": "bf16"}[precision]
+        settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
+        return openvino.compile_model(model, "CPU", settings)
+
+    top = prepare(graph.top, precision)
+    # Carries the brightness, which has more digits than bf16.
+    residual = prepare(graph.residual, "fp32")
 
     def run(lr: Tensor) -> Tensor:
-        (sr,) = compiled(lr.cpu().contiguous().numpy()).values()
-        return torch.from_numpy(sr.copy()).to(lr.device)
+        image = lr.cpu().contiguous().numpy()
+        both = [torch.from_numpy(part(image)[0]) for part in (top, residual)]
+        return F.pixel_shuffle(both[0] + both[1], net.scale).to(lr.device)
 
     return run
 
