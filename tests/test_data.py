@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from fdnn.data import SRDataModule, StepSampler
 from fdnn.errors import UserError
@@ -36,6 +37,19 @@ def test_own_folder_trains(photos) -> None:
     assert (lr.shape, hr.shape) == ((4, 1, 8, 8), (4, 1, 24, 24))
     (loader,) = data.val_dataloader()
     assert len(loader) == 6
+
+
+def test_batches_from_a_worker_are_the_same(photos) -> None:
+    batches = []
+    for workers in (0, 1):
+        data = SRDataModule(
+            3, [str(photos)], [], [], patch_size=24, batch_size=4, num_workers=workers
+        )
+        data.setup("fit")
+        batches.append(data.on_before_batch_transfer(next(iter(data.train_dataloader())), 0))
+    for here, there in zip(*batches, strict=True):
+        assert isinstance(there, torch.Tensor)
+        assert torch.equal(here, there)
 
 
 def test_nothing_to_train_on() -> None:

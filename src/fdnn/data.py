@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from fdnn.errors import UserError
 from fdnn.evaluation import BenchmarkImages
+from fdnn.images import Array
 from fdnn.patches import OnError, PairStore, TrainingBatches
 from fdnn.sets import find_set
 
@@ -146,10 +148,19 @@ class SRDataModule(pl.LightningDataModule):
             batch_size=None,
             sampler=StepSampler(self.steps_per_epoch, self.trainer),
             num_workers=self.num_workers,
+            # Arrays go through a pipe; for tensors the main process would have to ask the
+            # worker, which may be busy cutting the next batch, for file descriptors.
+            collate_fn=_as_arrays if self.num_workers else None,
             prefetch_factor=8 if self.num_workers else None,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
         )
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Turn the arrays that come from a worker into tensors."""
+        if isinstance(batch, tuple) and isinstance(batch[0], np.ndarray):
+            return tuple(torch.from_numpy(array) for array in batch)
+        return batch
 
     def val_dataloader(self) -> list[DataLoader[dict[str, Any]]]:
         """One loader per validation set."""
@@ -173,3 +184,8 @@ class SRDataModule(pl.LightningDataModule):
 
     def _world_size(self) -> int:
         return self.trainer.world_size if self.trainer is not None else 1
+
+
+def _as_arrays(batch: Any) -> tuple[Array, Array]:
+    lr, hr = batch
+    return lr.numpy(), hr.numpy()

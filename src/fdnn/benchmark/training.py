@@ -142,7 +142,8 @@ def through_trainer(scale: int, repeats: int, count: int = 60) -> dict[str, Any]
         waiting = profiler.recorded_durations["[_TrainingEpochLoop].train_dataloader_next"]
         total = clock.ends[-1] - clock.ends[skip]
         waited = sum(waiting[skip + 1 : count])
-        plain = _plain_loop(module, iter(data.train_dataloader()), count - skip)
+        batches = (data.on_before_batch_transfer(b, 0) for b in data.train_dataloader())
+        plain = _plain_loop(module, batches, count - skip)
         if turn:  # the first turn compiles
             seconds["trainer"].append((total - waited) / (count - skip - 1))
             seconds["plain"].append(plain)
