@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from fdnn.errors import UserError
 from fdnn.models import FDNN, Network
+from fdnn.models.convolutional import ConvolutionalFDNN
 
 Engine = Literal["eager", "compile", "openvino"]
 Precision = Literal["fp32", "bf16"]
@@ -80,30 +81,50 @@ def _openvino(net: Network, precision: Precision) -> Callable[[Tensor], Tensor]:
         from openvino import opset13 as ops
     except ImportError as error:
         raise UserError("openvino is not installed; pip install 'fdnn[openvino]'") from error
-    from fdnn.models.convolutional import ConvolutionalFDNN
-
     if not isinstance(net, FDNN):
         raise UserError(f"openvino runs FDNN only, this is {type(net).__name__}")
     graph = ConvolutionalFDNN(net)
 
     def prepare(layers: nn.Sequential, precision: Precision) -> Any:
         # Built by hand: OpenVINO's own converter reports its use over the network.
-        lr = ops.parameter([-1, 1, -1, -1], np.float32)
+        channels = next(m.in_channels for m in layers.modules() if isinstance(m, nn.Conv2d))
+        lr = ops.parameter([-1, channels, -1, -1], np.float32)
         model = openvino.Model([_openvino_layers(layers, lr)], [lr], "fdnn")
         hint = {"fp32": "f32", "bf16": "bf16"}[precision]
         settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
         return openvino.compile_model(model, "CPU", settings)
 
+    if precision == "bf16":
+        _widen(graph)
     top = prepare(graph.top, precision)
     # Carries the brightness, which has more digits than bf16.
     residual = prepare(graph.residual, "fp32")
 
     def run(lr: Tensor) -> Tensor:
-        image = lr.cpu().contiguous().numpy()
-        both = [torch.from_numpy(part(image)[0]) for part in (top, residual)]
-        return F.pixel_shuffle(both[0] + both[1], net.scale).to(lr.device)
+        image = lr.cpu().contiguous()
+        split = _halves(image) if precision == "bf16" else image
+        parts = top(split.numpy())[0], residual(image.numpy())[0]
+        blocks = torch.from_numpy(parts[0]) + torch.from_numpy(parts[1])
+        return F.pixel_shuffle(blocks, net.scale).to(lr.device)
 
     return run
+
+
+def _halves(image: Tensor) -> Tensor:
+    """Write an image as channels that bf16 holds: leading digits, those that follow, leading."""
+    high = image.bfloat16().float()
+    return torch.cat([high, image - high, high], dim=1)
+
+
+def _widen(graph: ConvolutionalFDNN) -> None:
+    """Make the first layer take :func:`_halves`, so that bf16 products keep brightness exact."""
+    first = graph.top[0]
+    assert isinstance(first, nn.Conv2d)
+    high = first.weight.detach().bfloat16().float()
+    wide = nn.Conv2d(3, first.out_channels, 1)
+    wide.weight = nn.Parameter(torch.cat([high, high, first.weight.detach() - high], dim=1))
+    wide.bias = first.bias
+    graph.top[0] = wide
 
 
 def _openvino_layers(layers: nn.Sequential, x: Any) -> Any:
