@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 import threading
 import time
@@ -71,7 +72,7 @@ def peak_memory(case: Case) -> float | None:
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return None
-    page = 4096
+    page = os.sysconf("SC_PAGE_SIZE")
 
     def resident() -> int:
         return int(statm.read_text().split()[1]) * page
