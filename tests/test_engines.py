@@ -4,12 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from fdnn.engines import with_engine
+from fdnn.engines import compiler_works, with_engine
 from fdnn.errors import UserError
 from fdnn.evaluation import score
 from fdnn.inference import upscale_luma
 from fdnn.models import FDNN, Bicubic
-from fdnn.module import compiler_works
 from fdnn.sets import find_set
 from fdnn.weights import load
 
@@ -50,6 +49,20 @@ def test_what_an_engine_costs_on_set5(data: Path, engine: str, precision: str) -
     found = score(with_engine(net, engine, precision), images)
     allowed = 1e-4 if precision == "fp32" else 0.005
     assert found.psnr == pytest.approx(expected.psnr, abs=allowed)
+
+
+def test_no_compiler(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(*args, **kwargs) -> None:
+        raise RuntimeError("no C++ compiler\nmore lines")
+
+    monkeypatch.setattr(torch, "compile", broken)
+    net = FDNN(2)
+    lr = torch.rand(1, 1, 5, 6)
+    with torch.inference_mode():
+        assert torch.equal(with_engine(net, "compile")(lr), net(lr))
+    assert [r.getMessage() for r in caplog.records] == [
+        "torch.compile does not work here, going on in eager mode (no C++ compiler)"
+    ]
 
 
 def test_openvino_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from torch import nn
 
 from fdnn.losses import PixelLoss
 from fdnn.models import FDNN, Bicubic
-from fdnn.module import SuperResolution, compiler_works
+from fdnn.module import SuperResolution
 
 
 def test_default_optimizer_is_the_papers() -> None:
@@ -44,17 +44,6 @@ def test_evaluation_ignores_training_precision() -> None:
 
 def test_bicubic_can_be_evaluated_without_parameters() -> None:
     assert SuperResolution(Bicubic(3)).scale == 3
-
-
-def test_without_a_compiler_there_is_one_line_of_notice(monkeypatch, caplog) -> None:
-    def broken(*_, **__):
-        raise RuntimeError("no C++ compiler\nmore lines")
-
-    monkeypatch.setattr(torch, "compile", broken)
-    assert not compiler_works(torch.device("cpu"))
-    assert [r.getMessage() for r in caplog.records] == [
-        "torch.compile does not work here, training in eager mode (no C++ compiler)"
-    ]
 
 
 def test_channels_last_changes_nothing() -> None:

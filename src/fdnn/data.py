@@ -149,8 +149,9 @@ class SRDataModule(pl.LightningDataModule):
             sampler=StepSampler(self.steps_per_epoch, self.trainer),
             num_workers=self.num_workers,
             # Arrays go through a pipe; for tensors the main process would have to ask the
-            # worker, which may be busy cutting the next batch, for file descriptors.
-            collate_fn=_as_arrays if self.num_workers else None,
+            # worker, which may be busy cutting the next batch, for file descriptors. A GPU's
+            # transfers want pinned tensors.
+            collate_fn=_as_arrays if self.num_workers and not torch.cuda.is_available() else None,
             prefetch_factor=8 if self.num_workers else None,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),

@@ -5,6 +5,7 @@ Every engine is a network again, so that tiles, scores and files work alike.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -19,6 +20,8 @@ from fdnn.models.convolutional import ConvolutionalFDNN
 
 Engine = Literal["eager", "compile", "openvino"]
 Precision = Literal["fp32", "bf16"]
+
+log = logging.getLogger(__name__)
 
 
 class Engined(Network):
@@ -51,9 +54,9 @@ def with_engine(net: Network, engine: Engine = "eager", precision: Precision = "
     Args:
         net: Any network of :mod:`fdnn.models`; its weights are taken as they are now.
         engine: ``eager`` runs PyTorch layer by layer and is ready at once. ``compile`` goes
-            through ``torch.compile`` (some seconds for the first images, then faster; needs a
-            C++ compiler). ``openvino`` is the fastest on Intel and AMD processors; FDNN only,
-            needs the extra ``fdnn[openvino]``.
+            through ``torch.compile``: some seconds for the first images, then faster; without
+            a C++ compiler it says so and goes on eagerly. ``openvino`` is the fastest on Intel
+            and AMD processors; FDNN only, needs the extra ``fdnn[openvino]``.
         precision: ``fp32``, or ``bf16`` for the products: faster where the processor has
             bfloat16 instructions, at a cost of a few thousandths of a dB.
 
@@ -65,7 +68,8 @@ def with_engine(net: Network, engine: Engine = "eager", precision: Precision = "
     if engine == "eager" and precision == "fp32":
         return net
     forward: Callable[[Tensor], Tensor] = net.forward
-    if engine == "compile":
+    device = next((p.device for p in net.parameters()), torch.device("cpu"))
+    if engine == "compile" and compiler_works(device):
         forward = torch.compile(net.forward, dynamic=True)
 
     def run(lr: Tensor) -> Tensor:
@@ -73,6 +77,17 @@ def with_engine(net: Network, engine: Engine = "eager", precision: Precision = "
             return forward(lr).float()
 
     return Engined(net, run)
+
+
+def compiler_works(device: torch.device) -> bool:
+    """Try to compile a trivial function; log one line if that fails."""
+    try:
+        torch.compile(lambda x: x * 2 + 1)(torch.ones(4, device=device))
+    except Exception as error:  # any failure of a compiler means: do without it
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        log.warning("torch.compile does not work here, going on in eager mode (%s)", reason)
+        return False
+    return True
 
 
 def _openvino(net: Network, precision: Precision) -> Callable[[Tensor], Tensor]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from fdnn.engines import Engine, Precision, with_engine
+from fdnn.engines import Engine, Precision, compiler_works, with_engine
 from fdnn.errors import UserError
 from fdnn.images import read_image, write_image
 from fdnn.inference import upscale
@@ -21,8 +20,6 @@ from fdnn.losses import MSEKLLoss
 from fdnn.metrics import BenchmarkScores, SetScores, shave
 from fdnn.models import Network
 from fdnn.weights import CKPT_KEY, describe
-
-log = logging.getLogger(__name__)
 
 Schedule = Literal["constant", "cosine"]
 
@@ -223,14 +220,3 @@ class SuperResolution(pl.LightningModule):
         """Log ``test/<set>/psnr`` and ``test/<set>/ssim``."""
         self._finish_scores()
         self._log_scores("test")
-
-
-def compiler_works(device: torch.device) -> bool:
-    """Try to compile a trivial function; log one line if that fails."""
-    try:
-        torch.compile(lambda x: x * 2 + 1)(torch.ones(4, device=device))
-    except Exception as error:  # any failure of a compiler means: do without it
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        log.warning("torch.compile does not work here, training in eager mode (%s)", reason)
-        return False
-    return True

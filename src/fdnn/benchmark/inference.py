@@ -9,11 +9,10 @@ import torch
 
 from fdnn.benchmark.timing import Case, alternate, peak_memory
 from fdnn.benchmark.training import device
-from fdnn.engines import Engine, Precision, with_engine
-from fdnn.inference import upscale_luma
+from fdnn.engines import Engine, Precision, compiler_works, with_engine
+from fdnn.inference import TILE, upscale_luma
 from fdnn.models import FDNN, Network
 from fdnn.models.literal import LiteralFDNN
-from fdnn.module import compiler_works
 
 #: Width and height of the outputs, in pixels; LR sides are rounded up.
 SIZES = ((256, 256), (512, 512), (1920, 1080))
@@ -55,7 +54,7 @@ def images(scale: int, size: tuple[int, int], repeats: int) -> dict[str, dict[st
     lr = torch.rand(1, 1, height, width, device=device())
     cases: dict[str, Case] = {}
     for name, net in networks(scale).items():
-        tile = max(height, width) if isinstance(net, LiteralFDNN) else 256
+        tile = max(height, width) if isinstance(net, LiteralFDNN) else TILE
 
         def case(net: Network = net, tile: int = tile) -> None:
             upscale_luma(net, lr, tile)

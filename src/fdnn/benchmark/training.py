@@ -19,10 +19,11 @@ from torch import Tensor
 from fdnn.benchmark.timing import Timing, alternate
 from fdnn.callbacks import Throughput
 from fdnn.data import SRDataModule
+from fdnn.engines import compiler_works
 from fdnn.losses import MSEKLLoss
 from fdnn.models import FDNN, Network
 from fdnn.models.literal import LiteralFDNN
-from fdnn.module import SuperResolution, compiler_works
+from fdnn.module import SuperResolution
 from fdnn.optim import MuonAdam
 
 #: LR side of a patch, and patches in a batch.
