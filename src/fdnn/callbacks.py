@@ -154,7 +154,8 @@ class RunRecord(pl.Callback):
     @rank_zero_only
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write what is known before training."""
-        net = cast(SuperResolution, pl_module).net
+        module = cast(SuperResolution, pl_module)
+        net, start = module.net, module.weights_file
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         sets = {name: find_set(name) for name in [*data.train_sets, *data.val_sets]}
         self.started = time.monotonic()
@@ -169,6 +170,7 @@ class RunRecord(pl.Callback):
             "versions": versions(),
             "data_sha256": {name: images.sha256() for name, images in sets.items()},
             "images": {name: len(images.paths) for name, images in sets.items()},
+            "started_from": {"path": str(start), "sha256": sha256(start)} if start else None,
             "left_out": data.store.skipped,
             "resumed_from": str(trainer.ckpt_path) if trainer.ckpt_path else None,
         }

@@ -132,6 +132,12 @@ class CLI(LightningCLI):
 
     # ---- what happens around a subcommand -------------------------------------------
 
+    def before_fit(self) -> None:
+        """Load the weights that training starts from; a resumed run brings its own."""
+        start = self.model.start
+        if start is not None and self._get(self.config, "ckpt_path") is None:
+            self.model.weights_file = load_weights(self.model.net, start)
+
     def after_fit(self) -> None:
         """Score the final weights, beside bicubic's scores, and draw them."""
         if self._get(self.config_init, "trainer")["fast_dev_run"] or self.trainer.interrupted:

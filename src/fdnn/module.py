@@ -47,6 +47,8 @@ class SuperResolution(pl.LightningModule):
         weights: Trained weights for ``validate``, ``test`` and ``predict`` when no
             ``--ckpt_path`` is given: a folder with ``model.safetensors``, or a file. ``fit``
             does not read them.
+        start: Trained weights from which ``fit`` starts, likewise, instead of initial ones:
+            a second stage of training. ``run.json`` keeps their SHA-256.
         engine: What runs the network in ``validate``, ``test`` and ``predict``, see
             :func:`fdnn.engines.with_engine`. While training, validation runs eagerly.
         engine_precision: ``fp32`` or ``bf16`` for that engine; published scores are ``fp32``.
@@ -63,6 +65,7 @@ class SuperResolution(pl.LightningModule):
         margin: int = 0,
         compile: bool = False,  # noqa: A002
         weights: str | None = None,
+        start: str | None = None,
         engine: Engine = "eager",
         engine_precision: Precision = "fp32",
     ) -> None:
@@ -76,6 +79,8 @@ class SuperResolution(pl.LightningModule):
         self.margin = margin
         self.compile_net = compile
         self.weights = weights
+        self.start = start
+        #: The weights in use, if they were read from a file.
         self.weights_file: Path | None = None
         self.engine: Engine = engine
         self.engine_precision: Precision = engine_precision
