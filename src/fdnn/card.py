@@ -61,8 +61,10 @@ def text(name: str, record: dict[str, Any], benchmark: dict[str, Any], departure
             f"| {label} | {len(scores['images'])} | {scores['psnr']:.3f} | {scores['ssim']:.4f} "
             f"| {cells[0]} | {cells[1]} |"
         )
+    start = record.get("started_from")
     facts = {
         "Trained by": f"`{record['command']}`",
+        **({"Started from": f"weights of SHA-256 `{start['sha256']}`"} if start else {}),
         "Commit": record["git_commit"],
         "Seed": record["seed"],
         "Steps": f"{record['steps']:,}",
