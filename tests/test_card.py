@@ -24,10 +24,12 @@ def finished(photos, tmp_path) -> tuple[Path, Path]:
         "parameters": 1234, "command": "python train", "git_commit": "abc", "seed": 0,
         "steps": 10, "hours": 0.1, "hardware": "none", "precision": "32-true",
         "versions": {"torch": "2"}, "images": {"T91": 91}, "data_sha256": {"T91": "f" * 64},
-        "weights_sha256": digest,
+        "weights_sha256": digest, "started_from": {"path": "a", "sha256": "5" * 64},
     }  # fmt: skip
     (run / "run.json").write_text(json.dumps(record))
     (run / "config.yaml").write_text("a: 1\n")
+    log = "epoch,step,train/loss,val/Set5/psnr\n0,4,0.1,\n0,9,,30.5\n"
+    (run / "metrics.csv").write_text(log)
     scores = score(net, find_set(str(photos)))
     write(test, as_json("FDNN", 3, {"Set5": scores}, {"path": "x", "sha256": digest}))
     return run, test
@@ -38,9 +40,19 @@ def test_publishes_what_is_needed(finished, tmp_path) -> None:
     target = tmp_path / "fdnn_x3"
     arguments = [*map(str, finished), str(target), "--departures", str(tmp_path / "d.md")]
     assert main(arguments) == 0
-    assert {p.name for p in target.iterdir()} == {FILE_NAME, "config.yaml", JSON_NAME, "README.md"}
+    names = {FILE_NAME, "config.yaml", "run.json", "metrics.csv", JSON_NAME, "README.md"}
+    assert {p.name for p in target.iterdir()} == names
+    # Of the log, the validations.
+    assert (target / "metrics.csv").read_text() == "epoch,step,val/Set5/psnr\n0,9,30.5\n"
     card = (target / "README.md").read_text()
-    for fact in ("33.68 / 0.9213", "abc", "python train", "Set5 (validation)", "* none"):
+    for fact in (
+        "33.68 / 0.9213",
+        "abc",
+        "python train",
+        "Set5 (validation)",
+        "* none",
+        "`" + "5" * 64,
+    ):
         assert fact in card
     assert isinstance(load(target), FDNN)
 

@@ -19,52 +19,7 @@ from fdnn.weights import FILE_NAME, load, save_weights
 
 ROOT = Path(__file__).parents[1]
 X2 = ["--ckpt_path", "x2"]
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
-
-
-@pytest.fixture
-def tiny(photos, tmp_path, monkeypatch) -> list[str]:
-    """Options that make every config train a small network on small photographs."""
-    monkeypatch.chdir(tmp_path)
-    config = {
-        "data": {
-            "scale": 2,
-            "train_sets": [str(photos)],
-            "val_sets": [str(photos)],
-            "test_sets": [str(photos)],
-            "patch_size": 16,
-            "batch_size": 4,
-            "steps_per_epoch": 3,
-            "num_workers": 0,
-        },
-        "model": {"net": {"class_path": "fdnn.models.FDNN", "init_args": {"channels": 4}}},
-        "trainer": {
-            "max_epochs": 2,
-            "accelerator": "cpu",
-            "num_sanity_val_steps": 0,
-            "enable_progress_bar": False,
-            "enable_model_summary": False,
-            "log_every_n_steps": 1,
-            "callbacks": [
-                {
-                    "class_path": "lightning.pytorch.callbacks.EMAWeightAveraging",
-                    "init_args": {"decay": 0.5},
-                },
-                {
-                    "class_path": "lightning.pytorch.callbacks.ModelCheckpoint",
-                    "init_args": {
-                        "filename": "last",
-                        "enable_version_counter": False,
-                        "save_on_train_epoch_end": True,
-                    },
-                },
-                {"class_path": "fdnn.callbacks.Throughput", "init_args": {"every": 1}},
-                {"class_path": "fdnn.callbacks.PictureStrips"},
-            ],
-        },
-    }
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
-    return ["--config", "tiny.yaml"]
+CONFIGS = sorted(p for p in (ROOT / "configs").glob("*.yaml") if not p.stem.startswith("sweep"))
 
 
 def run(tmp_path: Path, number: int) -> Path:

@@ -174,10 +174,12 @@ class RunRecord(pl.Callback):
             "left_out": data.store.skipped,
             "resumed_from": str(trainer.ckpt_path) if trainer.ckpt_path else None,
         }
-        self._write(trainer)
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
+                # Names the run, so that a resumed training can go on with it.
+                self.record["wandb_id"] = logger.experiment.id
                 logger.experiment.config.update({"run": self.record}, allow_val_change=True)
+        self._write(trainer)
 
     @rank_zero_only
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -189,25 +191,11 @@ class RunRecord(pl.Callback):
         self.record |= {"steps": trainer.global_step, "hours": round(hours, 3)}
         self.record |= {"weights_sha256": sha256(file)}
         self._write(trainer)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                log_weights(logger, file.parent, f"{type(net).__name__}_x{net.scale}")
 
     def _write(self, trainer: pl.Trainer) -> None:
         folder = run_folder(trainer)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "run.json").write_text(json.dumps(self.record, indent=1) + "\n")
-
-
-def log_weights(logger: WandbLogger, folder: Path, name: str) -> None:
-    """Add the weights, the config and the record of a run to W&B as a versioned artifact."""
-    import wandb
-
-    artifact = wandb.Artifact(name.lower(), type="model")
-    for file in (FILE_NAME, "config.yaml", "run.json"):
-        if (folder / file).is_file():
-            artifact.add_file(str(folder / file))
-    logger.experiment.log_artifact(artifact)
 
 
 def hardware() -> str:

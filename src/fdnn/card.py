@@ -18,6 +18,7 @@ from typing import Any
 from fdnn.errors import UserError
 from fdnn.published import TABLE_3
 from fdnn.report import JSON_NAME
+from fdnn.results import keep_record
 from fdnn.weights import FILE_NAME, sha256
 
 CONFIG_NAME = "config.yaml"
@@ -106,6 +107,7 @@ def publish(run: Path, test: Path, target: Path, departures: str) -> None:
     benchmark["weights"]["path"] = FILE_NAME
     shutil.copyfile(weights, target / FILE_NAME)
     shutil.copyfile(run / CONFIG_NAME, target / CONFIG_NAME)
+    keep_record(run, target)
     (target / JSON_NAME).write_text(json.dumps(benchmark, indent=1) + "\n", encoding="utf-8")
     card = text(target.name, record, benchmark, departures)
     (target / "README.md").write_text(card, encoding="utf-8")

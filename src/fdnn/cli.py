@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn
@@ -16,8 +18,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
-from fdnn import report
+from fdnn import card, report
 from fdnn.callbacks import RunRecord, run_folder
+from fdnn.dashboards import log_benchmark, log_weights
 from fdnn.data import SRDataModule
 from fdnn.errors import UserError
 from fdnn.evaluation import score
@@ -27,6 +30,10 @@ from fdnn.predict import Trainer
 from fdnn.weights import load_weights, read_weights, sha256
 
 DEFAULT_ROOT = "logs"
+
+Tool = Callable[[Sequence[str]], int]
+#: Subcommands that need no Trainer: name -> module of this package with a ``main``.
+TOOLS = {"report": "results"}
 
 
 @dataclass
@@ -39,12 +46,16 @@ class Wandb:
         project: Project to log to.
         group: Groups runs on the dashboard.
         name: Name of the run; default: that of the log folder.
+        id: Goes on with the run of this id. A resumed ``fit`` goes on with its own by itself.
+        strips: Pictures of so many images of each set in the table of a ``test``.
     """
 
     mode: Literal["offline", "online", "disabled"] = "offline"
     project: str = "fdnn"
     group: str | None = None
     name: str | None = None
+    id: str | None = None
+    strips: int = 5
 
 
 class Parser(LightningArgumentParser):
@@ -124,11 +135,22 @@ class CLI(LightningCLI):
             group=options.group,
             save_dir=root,
             offline=options.mode == "offline",
+            id=options.id or self._wandb_id(),
+            resume="allow",
             job_type=self.subcommand,
         )
         # Lightning always passes on this setting, about which wandb then warns.
         wandb._wandb_init.pop("anonymous", None)
         return [csv, wandb]
+
+    def _wandb_id(self) -> str | None:
+        """Find the W&B run of the training that is to be resumed."""
+        checkpoint = self._get(self.config_init, "ckpt_path")
+        record = Path(checkpoint).parents[1] / "run.json" if checkpoint else None
+        if record is None or not record.is_file():
+            return None
+        found: str | None = json.loads(record.read_text(encoding="utf-8")).get("wandb_id")
+        return found
 
     # ---- what happens around a subcommand -------------------------------------------
 
@@ -151,7 +173,15 @@ class CLI(LightningCLI):
         references = {"Bicubic": scores}
         per_image = self._get(self.config_init, "per_image")
         report.show(name, self.model.scale, self.model.results, references, per_image)
-        print(f"weights, pictures and logs: {run_folder(self.trainer)}")
+        folder = run_folder(self.trainer)
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        benchmark = report.as_json(name, self.model.scale, self.model.results, None)
+        text = card.text(self.run_name, record, benchmark, "* See config.yaml.")
+        (folder / "README.md").write_text(text, encoding="utf-8")
+        for logger in self.trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                log_weights(logger, folder, f"{name}_x{self.model.scale}")
+        print(f"weights, card, pictures and logs: {folder}")
 
     def before_validate(self) -> None:
         """Load the weights."""
@@ -195,6 +225,10 @@ class CLI(LightningCLI):
         engine = f"{self.model.engine}, {self.model.engine_precision}"
         benchmark = report.as_json(name, self.model.scale, self.model.results, weights, engine)
         path = report.write(run_folder(self.trainer), benchmark)
+        for logger in self.trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                strips = self._get(self.config_init, "wandb").strips
+                log_benchmark(logger, self.model.results, self.model.net, strips)
         print(f"scores written to {path} and {path.with_name(report.CSV_NAME).name}")
 
     def _show_scores(self) -> None:
@@ -245,6 +279,10 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, or 1 after a message to stderr.
     """
+    args = list(sys.argv[1:] if args is None else args)
+    if args and args[0] in TOOLS:
+        tool: Tool = importlib.import_module(f"fdnn.{TOOLS[args[0]]}").main
+        return tool(args[1:])
     quiet_libraries()
     try:
         CLI(
@@ -260,7 +298,7 @@ def main(args: Sequence[str] | None = None) -> int:
             save_config_kwargs={"overwrite": True},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
-            args=list(args) if args is not None else None,
+            args=args,
         )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

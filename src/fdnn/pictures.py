@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
 from fdnn.images import Array, luma, modcrop, read_image, split_alpha
 from fdnn.inference import upscale
-from fdnn.metrics import psnr, shave, to_8_bit
+from fdnn.metrics import psnr, shave, ssim, to_8_bit
 from fdnn.models import Bicubic, Network
 from fdnn.resize import imresize
 
@@ -25,9 +26,20 @@ def shrink(image: Array, scale: int) -> Array:
     return small[..., 0] if image.ndim == 2 else small
 
 
+def _planes(image: Array) -> Tensor:
+    return to_8_bit(torch.from_numpy(luma(image).copy())[None, None])
+
+
 def _decibels(image: Array, hr: Array, scale: int) -> float:
-    pair = [torch.from_numpy(luma(x).copy())[None, None] for x in (image, hr)]
-    return float(psnr(shave(to_8_bit(pair[0]), scale), shave(to_8_bit(pair[1]), scale)))
+    return float(psnr(shave(_planes(image), scale), shave(_planes(hr), scale)))
+
+
+def _hr_and_lr(path: Path, scale: int) -> tuple[Array, Array]:
+    """Read an HR image as 8 bits without alpha, and shrink it."""
+    hr, _ = split_alpha(modcrop(read_image(path), scale))
+    if hr.dtype == np.uint16:
+        hr = (hr // 257).astype(np.uint8)
+    return hr, shrink(hr, scale)
 
 
 def strip(path: Path, networks: Mapping[str, Network], scale: int, window: int = 300) -> Array:
@@ -45,10 +57,7 @@ def strip(path: Path, networks: Mapping[str, Network], scale: int, window: int =
     Returns:
         ``(h, w, 3)`` uint8: one panel per network, then the HR image.
     """
-    hr, _ = split_alpha(modcrop(read_image(path), scale))
-    if hr.dtype == np.uint16:
-        hr = (hr // 257).astype(np.uint8)
-    lr = shrink(hr, scale)
+    hr, lr = _hr_and_lr(path, scale)
     panels = []
     for caption, net in {"bicubic": Bicubic(scale), **networks}.items():
         sr = upscale(net, lr)
@@ -60,8 +69,62 @@ def strip(path: Path, networks: Mapping[str, Network], scale: int, window: int =
 def _panel(caption: str, image: Array, window: int) -> Array:
     top, left = (max(0, (n - window) // 2) for n in image.shape[:2])
     picture = Image.fromarray(image[top : top + window, left : left + window]).convert("RGB")
+    return _captioned(caption, picture)
+
+
+def _captioned(caption: str, picture: Image.Image) -> Array:
     panel = Image.new("RGB", (picture.width + 4, picture.height + CAPTION), "white")
     panel.paste(picture, (2, CAPTION))
     font = ImageFont.load_default(13)
     ImageDraw.Draw(panel).text((4, 3), caption, fill="black", font=font)
     return np.asarray(panel)
+
+
+def comparison(
+    path: Path,
+    networks: Mapping[str, Network],
+    scale: int,
+    box: tuple[int, int, int],
+    title: str,
+    height: int = 240,
+) -> Array:
+    """Make a figure in the manner of the paper's Figs. 4-7: an image and crops of its versions.
+
+    The versions are made as :func:`strip` makes them. The figures under each crop are those
+    of the crop, by luma.
+
+    Args:
+        path: The HR image.
+        networks: Caption -> network.
+        scale: Magnification.
+        box: Left, top and side of the crop in HR pixels; at least 11 a side.
+        title: Caption of the whole image.
+        height: Of every panel in pixels; the crops are repeated pixel by pixel, as often as
+            fits.
+
+    Returns:
+        ``(h, w, 3)`` uint8: the HR image with the crop marked, then one crop for bicubic,
+        for each network, and for the HR image.
+    """
+    left, top, side = box
+    hr, lr = _hr_and_lr(path, scale)
+    versions = {"original": hr, "bicubic": upscale(Bicubic(scale), lr)}
+    versions |= {caption: upscale(net, lr) for caption, net in networks.items()}
+
+    overview = Image.fromarray(hr).convert("RGB")
+    ImageDraw.Draw(overview).rectangle((left, top, left + side, top + side), outline="red", width=3)
+    overview = overview.resize((height * overview.width // overview.height, height))
+    panels = [_captioned(title, overview)]
+    times = max(1, height // side)
+    reference = hr[top : top + side, left : left + side]
+    for caption, image in versions.items():
+        crop = image[top : top + side, left : left + side]
+        if caption != "original":
+            y, y_hr = _planes(crop), _planes(reference)
+            caption += f" {float(psnr(y, y_hr)):.2f} / {float(ssim(y, y_hr)):.4f}"
+        enlarged = Image.fromarray(crop.repeat(times, 0).repeat(times, 1)).convert("RGB")
+        panels.append(_captioned(caption, enlarged))
+    tallest = max(panel.shape[0] for panel in panels)
+    room = [((0, tallest - panel.shape[0]), (0, 0), (0, 0)) for panel in panels]
+    filled = [np.pad(p, r, constant_values=255) for p, r in zip(panels, room, strict=True)]
+    return np.concatenate(filled, axis=1)

@@ -1,0 +1,112 @@
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fdnn import results
+from fdnn.cli import main
+from fdnn.errors import UserError
+from fdnn.published import TABLE_2, TABLE_3
+from fdnn.results import read_run, validation_curve
+
+ROOT = Path(__file__).parents[1]
+
+METRICS = """epoch,step,train/loss,val/Set5/psnr,val/Set5/ssim
+0,49,0.01,,
+0,99,,30.5,0.86
+1,199,,31.25,0.88
+2,200,,31.5,0.89
+"""
+
+
+def scores(psnr: float, ssim: float, images: dict) -> dict:
+    return {"psnr": psnr, "ssim": ssim, "images": images}
+
+
+@pytest.fixture
+def measured(tmp_path) -> Path:
+    """A folder of a fit and a test whose scores are the paper's plus 0.1 dB."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    images = {t: {"psnr": m["FDNN"][0] + 0.1, "ssim": m["FDNN"][1]} for t, m in TABLE_2.items()}
+    sets = {
+        name: scores(by_scale[3][0] + 0.1, by_scale[3][1] - 0.001, images)
+        for name, by_scale in TABLE_3["FDNN"].items()
+    }
+    benchmark = {"model": "FDNN", "scale": 3, "sets": sets}
+    (folder / "benchmark.json").write_text(json.dumps(benchmark))
+    record = {"steps": 200, "hours": 0.5, "command": "python src/train.py fit --config a.yaml"}
+    (folder / "run.json").write_text(json.dumps(record))
+    (folder / "metrics.csv").write_text(METRICS)
+    return folder
+
+
+def rows(text: str, start: str) -> list[list[str]]:
+    lines = [line for line in text.splitlines() if line.startswith(start)]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_curve_holds_the_validations(measured) -> None:
+    curve = validation_curve(measured / "metrics.csv")
+    assert curve == [(99, {"Set5": 30.5}), (199, {"Set5": 31.25}), (200, {"Set5": 31.5})]
+
+
+def test_report_puts_ours_beside_the_papers(measured, tmp_path, capsys) -> None:
+    pytest.importorskip("matplotlib")
+    page = tmp_path / "docs" / "results.md"
+    assert main(["report", str(measured), "--output", str(page), "--no-pictures"]) == 0
+    text = page.read_text()
+    assert rows(text, "| x3 | mine | Set14") == [
+        ["x3", "mine", "Set14", "29.900 / 0.8310", "29.80 / 0.8320", "+0.10 / -0.0010"]
+    ]
+    assert "Set5 (validation)" in text
+    assert rows(text, "| baby") == [
+        ["baby", "mine", "35.51 / 0.9270", "35.41 / 0.9270", "+0.10 / +0.0000"]
+    ]
+    assert rows(text, "| mine")[0][:4] == ["mine", "200", "30.0", "Set5 31.500"]
+    assert "fit --config a.yaml" in text
+    curves = page.with_name("results_curves.png")
+    assert f"({curves.name})" in text
+    with Image.open(curves) as image:
+        assert image.width > 400
+
+
+def test_pictures_are_those_of_the_paper_and_small(data, tmp_path) -> None:
+    folders = [str(ROOT / "checkpoints" / name) for name in ("fdnn_x3", "fdnn_x4")]
+    page = tmp_path / "results.md"
+    assert main(["report", *folders, "--output", str(page), "--no-curves"]) == 0
+    pictures = sorted(tmp_path.glob("*.png"))
+    assert [p.name for p in pictures] == [
+        "148026_x4.png", "baboon_x3.png", "baby_x3.png", "lenna_x4.png",
+    ]  # fmt: skip
+    for picture in pictures:
+        assert picture.stat().st_size < 300_000
+        assert f"({picture.name})" in page.read_text()
+    assert set(TABLE_3["FDNN"]) == {"Set5", "Set14", "B100"}
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "holds neither"),
+        ({"benchmark.json": "{"}, "cannot be read"),
+        ({"run.json": "[1", "metrics.csv": METRICS}, "cannot be read"),
+    ],
+)
+def test_mistakes_give_one_line(files, message, tmp_path, capsys) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    with pytest.raises(UserError, match=message):
+        read_run(folder)
+    assert main(["report", str(folder), "--output", str(tmp_path / "r.md")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+
+
+def test_label_of_a_log_folder_is_its_config(tmp_path) -> None:
+    assert results.Run(tmp_path / "fdnn_x3" / "version_7").label == "fdnn_x3"
+    assert results.Run(tmp_path / "checkpoints" / "fdnn_x3").label == "fdnn_x3"
