@@ -33,7 +33,7 @@ DEFAULT_ROOT = "logs"
 
 Tool = Callable[[Sequence[str]], int]
 #: Subcommands that need no Trainer: name -> module of this package with a ``main``.
-TOOLS = {"report": "results"}
+TOOLS = {"evaluate": "folders", "report": "results"}
 
 
 @dataclass

@@ -1,0 +1,125 @@
+"""Score images that another method made, under the protocol of :mod:`fdnn.metrics`.
+
+    python src/train.py evaluate path/to/sr path/to/hr --scale 3 --output scores
+
+SR and HR images belong together by the name of the file, less its extension; ``--suffix _x3``
+finds ``baby_x3.png`` for ``baby.png``. HR is cropped to a multiple of the scale; an SR image has
+that size, or the size of the whole HR image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fdnn import report
+from fdnn.errors import ImageError, UserError
+from fdnn.images import list_images, luma, modcrop, read_image
+from fdnn.metrics import WINDOW, BenchmarkScores, SetScores
+from fdnn.sets import ImageSet, find_set
+
+
+def match(images: ImageSet, folder: Path, suffix: str = "") -> list[Path]:
+    """Find the SR file of each HR image.
+
+    Args:
+        images: The HR images.
+        folder: Of the SR images.
+        suffix: What the SR names have behind those of the HR images.
+
+    Returns:
+        The files in the order of ``images``.
+
+    Raises:
+        UserError: If one is missing, or two have the same name.
+    """
+    found: dict[str, Path] = {}
+    for path in list_images(folder):
+        if path.stem in found:
+            raise UserError(f"{found[path.stem]} and {path} have the same name; keep one of them")
+        found[path.stem] = path
+    missing = [p.stem for p in images.paths if p.stem + suffix not in found]
+    if missing:
+        raise UserError(
+            f"{folder}: no SR image named {missing[0] + suffix!r} "
+            f"({len(missing)} of {len(images.paths)} missing); names must equal those of the HR "
+            "images, see --suffix"
+        )
+    return [found[path.stem + suffix] for path in images.paths]
+
+
+def _pair(sr_file: Path, hr_file: Path, scale: int) -> tuple[Tensor, Tensor]:
+    sr, whole = read_image(sr_file), read_image(hr_file)
+    hr = modcrop(whole, scale)
+    if sr.shape[:2] == whole.shape[:2]:
+        sr = modcrop(sr, scale)
+    if sr.shape[:2] != hr.shape[:2]:
+        raise ImageError(
+            f"{sr_file}: {sr.shape[0]}x{sr.shape[1]} pixels, but its HR image has "
+            f"{hr.shape[0]}x{hr.shape[1]} after cropping to a multiple of {scale}"
+        )
+    if min(hr.shape[:2]) < WINDOW + 2 * scale:
+        raise ImageError(f"{hr_file}: {hr.shape[0]}x{hr.shape[1]} is too small to be scored")
+    planes = [torch.from_numpy(np.ascontiguousarray(luma(x)))[None, None] for x in (sr, hr)]
+    return planes[0], planes[1]
+
+
+def score_folder(folder: Path, images: ImageSet, scale: int, suffix: str = "") -> SetScores:
+    """Score the SR images of a folder against HR images.
+
+    Args:
+        folder: Of the SR images, gray or colour, 8 or 16 bits.
+        images: The HR images.
+        scale: Magnification: HR is cropped to a multiple of it, and so many pixels are shaved.
+        suffix: See :func:`match`.
+
+    Raises:
+        UserError: If files are missing.
+        ImageError: If a file cannot be read or has the wrong size.
+    """
+    if scale < 1:
+        raise UserError(f"scale must be at least 1, got {scale}")
+    metric = BenchmarkScores(scale, distributed_available_fn=lambda: False)
+    pairs = zip(match(images, folder, suffix), images.paths, strict=True)
+    for i, (sr_file, hr_file) in enumerate(pairs):
+        sr, hr = _pair(sr_file, hr_file, scale)
+        metric.update(torch.tensor([i]), sr, hr)
+    return metric.of_set(images)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="train.py evaluate", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("sr", type=Path, help="folder of SR images")
+    parser.add_argument("hr", help="folder of HR images, or the name of a set such as Set5")
+    parser.add_argument("--scale", type=int, required=True, help="magnification")
+    parser.add_argument("--suffix", default="", help="behind the names of the SR images")
+    parser.add_argument("--name", help="of the method, for the table; default: the SR folder's")
+    parser.add_argument("--output", type=Path, help="folder for benchmark.json and .csv")
+    parser.add_argument("--per_image", action="store_true", help="print a row for each image")
+    options = parser.parse_args(args)
+    name = options.name or options.sr.resolve().name
+    try:
+        images = find_set(options.hr)
+        results = {images.name: score_folder(options.sr, images, options.scale, options.suffix)}
+        report.show(name, options.scale, results, per_image=options.per_image)
+        if options.output:
+            benchmark = report.as_json(
+                name, options.scale, results, None, "none: scored from files"
+            )
+            path = report.write(options.output, benchmark)
+            print(f"scores written to {path} and {report.CSV_NAME}")
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        return 1
+    return 0
