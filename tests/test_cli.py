@@ -12,8 +12,10 @@ import yaml
 from PIL import Image
 
 from fdnn.cli import main
+from fdnn.evaluation import score
 from fdnn.images import read_image
 from fdnn.models import FDNN
+from fdnn.models.ensemble import SelfEnsemble
 from fdnn.sets import find_set
 from fdnn.weights import FILE_NAME, load, save_weights
 
@@ -106,6 +108,19 @@ def test_test_writes_scores_with_their_origin(tiny, tmp_path, capsys) -> None:
     assert scores["sets"]["photos"]["psnr"] == pytest.approx(np.mean(each))
     rows = list(csv.reader(path.with_name("benchmark.csv").open()))
     assert len(rows) == 1 + 6 + 1
+
+
+def test_self_ensemble_is_a_switch_and_says_so(tiny, tmp_path, capsys) -> None:
+    save_weights(FDNN(2, channels=4, init="spread"), tmp_path / "x2" / FILE_NAME)
+    assert main(["test", *tiny, *X2]) == 0
+    assert main(["test", *tiny, *X2, "--model.self_ensemble", "true"]) == 0
+    one, eight = (json.loads((run(tmp_path, i) / "benchmark.json").read_text()) for i in (0, 1))
+    assert (one["model"], eight["model"]) == ("FDNN", "FDNN + self-ensemble")
+    assert "self-ensemble" in capsys.readouterr().out
+    assert one["sets"]["photos"]["psnr"] != eight["sets"]["photos"]["psnr"]
+    net = SelfEnsemble(load(tmp_path / "x2"))
+    expected = score(net, find_set(str(tmp_path / "photos")))
+    assert eight["sets"]["photos"]["psnr"] == pytest.approx(expected.psnr, abs=1e-6)
 
 
 def test_lightning_checkpoints_can_be_tested(tiny, tmp_path) -> None:

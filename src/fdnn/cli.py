@@ -169,7 +169,7 @@ class CLI(LightningCLI):
             return
         bicubic = Bicubic(self.model.scale)
         scores = {name: score(bicubic, s.images) for name, s in self.model.results.items()}
-        name = type(self.model.net).__name__
+        name = self.model.title
         references = {"Bicubic": scores}
         per_image = self._get(self.config_init, "per_image")
         report.show(name, self.model.scale, self.model.results, references, per_image)
@@ -180,7 +180,7 @@ class CLI(LightningCLI):
         (folder / "README.md").write_text(text, encoding="utf-8")
         for logger in self.trainer.loggers:
             if isinstance(logger, WandbLogger):
-                log_weights(logger, folder, f"{name}_x{self.model.scale}")
+                log_weights(logger, folder, f"{type(self.model.net).__name__}_x{self.model.scale}")
         print(f"weights, card, pictures and logs: {folder}")
 
     def before_validate(self) -> None:
@@ -221,7 +221,7 @@ class CLI(LightningCLI):
             return
         file = self.model.weights_file
         weights = {"path": str(file), "sha256": sha256(file)} if file else None
-        name = type(self.model.net).__name__
+        name = self.model.title
         engine = f"{self.model.engine}, {self.model.engine_precision}"
         benchmark = report.as_json(name, self.model.scale, self.model.results, weights, engine)
         path = report.write(run_folder(self.trainer), benchmark)
@@ -234,8 +234,8 @@ class CLI(LightningCLI):
     def _show_scores(self) -> None:
         if self.trainer.is_global_zero:
             per_image = self._get(self.config_init, "per_image")
-            name = type(self.model.net).__name__
-            report.show(name, self.model.scale, self.model.results, per_image=per_image)
+            title, scale = self.model.title, self.model.scale
+            report.show(title, scale, self.model.results, per_image=per_image)
 
 
 def newest_checkpoint(root: Path) -> Path:

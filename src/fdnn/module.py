@@ -19,6 +19,7 @@ from fdnn.inference import upscale
 from fdnn.losses import MSEKLLoss
 from fdnn.metrics import BenchmarkScores, SetScores, shave
 from fdnn.models import Network
+from fdnn.models.ensemble import SelfEnsemble
 from fdnn.weights import CKPT_KEY, describe
 
 Schedule = Literal["constant", "cosine"]
@@ -52,6 +53,8 @@ class SuperResolution(pl.LightningModule):
         engine: What runs the network in ``validate``, ``test`` and ``predict``, see
             :func:`fdnn.engines.with_engine`. While training, validation runs eagerly.
         engine_precision: ``fp32`` or ``bf16`` for that engine; published scores are ``fp32``.
+        self_ensemble: ``validate``, ``test`` and ``predict`` average over the eight flips and
+            turns of each image, at eight times the cost. Tables and files say so.
     """
 
     def __init__(
@@ -68,6 +71,7 @@ class SuperResolution(pl.LightningModule):
         start: str | None = None,
         engine: Engine = "eager",
         engine_precision: Precision = "fp32",
+        self_ensemble: bool = False,
     ) -> None:
         super().__init__()
         self.net: Network = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -84,6 +88,7 @@ class SuperResolution(pl.LightningModule):
         self.weights_file: Path | None = None
         self.engine: Engine = engine
         self.engine_precision: Precision = engine_precision
+        self.self_ensemble = self_ensemble
         self.runner: Network = self.net
         self.train_forward: Callable[[Tensor], Tensor] = self.net.forward
         #: What ``predict`` could not do.
@@ -153,10 +158,17 @@ class SuperResolution(pl.LightningModule):
     # ---- evaluation ---------------------------------------------------------------
 
     def _start_engine(self) -> None:
-        fitting = self.trainer.state.fn == "fit"
-        self.runner = (
-            self.net if fitting else with_engine(self.net, self.engine, self.engine_precision)
-        )
+        self.runner = self.net
+        if self.trainer.state.fn != "fit":
+            self.runner = with_engine(self.net, self.engine, self.engine_precision)
+            if self.self_ensemble:
+                self.runner = SelfEnsemble(self.runner)
+
+    @property
+    def title(self) -> str:
+        """What tables call the network."""
+        name = type(self.net).__name__
+        return f"{name} + self-ensemble" if self.self_ensemble else name
 
     def _start_scores(self, loaders: Any) -> None:
         self._start_engine()

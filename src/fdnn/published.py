@@ -101,3 +101,12 @@ TABLE_2: dict[str, dict[str, Score]] = {
         "FDNN": (32.37, 0.9403),
     },
 }
+
+
+def method(model: str) -> str:
+    """Name the paper's method that a model of ours stands beside.
+
+    Args:
+        model: As tables call it, such as ``FDNN + self-ensemble`` or ``FDNNPlus``.
+    """
+    return model.split(" + ")[0].removesuffix("Plus")

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fdnn.metrics import PROTOCOL, SetScores
-from fdnn.published import TABLE_2, TABLE_3
+from fdnn.published import TABLE_2, TABLE_3, method
 
 JSON_NAME = "benchmark.json"
 CSV_NAME = "benchmark.csv"
@@ -137,15 +137,15 @@ def show(
         )
         for label, others in (references or {}).items():
             _row(table, f"{label}, measured", (others[name].psnr, others[name].ssim), ours)
-        for method in dict.fromkeys([model.removesuffix("Plus"), "FDNN", "Bicubic"]):
-            printed = TABLE_3.get(method, {}).get(name, {}).get(scale)
+        for published in dict.fromkeys([method(model), "FDNN", "Bicubic"]):
+            printed = TABLE_3.get(published, {}).get(name, {}).get(scale)
             if printed:
-                _row(table, f"{method}, paper's Table 3", printed, ours)
+                _row(table, f"{published}, paper's Table 3", printed, ours)
         if per_image:
             table.add_section()
             for title, score in zip(scores.images.titles(), scores.per_image, strict=True):
                 table.add_row(title, f"{score[0]:.3f}", f"{score[1]:.4f}", "", "")
-                printed = TABLE_2.get(title, {}).get(model)
+                printed = TABLE_2.get(title, {}).get(method(model))
                 if printed and name == "Set5" and scale == 3:
-                    _row(table, f"  {model}, paper's Table 2", printed, score)
+                    _row(table, f"  {method(model)}, paper's Table 2", printed, score)
         console.print(table)

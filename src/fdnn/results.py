@@ -22,7 +22,7 @@ from PIL import Image
 
 from fdnn.errors import UserError
 from fdnn.pictures import comparison
-from fdnn.published import TABLE_2, TABLE_3, Score
+from fdnn.published import TABLE_2, TABLE_3, Score, method
 from fdnn.report import JSON_NAME
 from fdnn.sets import find_set
 from fdnn.weights import FILE_NAME, load
@@ -151,7 +151,7 @@ def table_3(runs: Sequence[Run]) -> str:
         for name, scores in benchmark["sets"].items():
             ours = (scores["psnr"], scores["ssim"])
             cells = [f"{ours[0]:.3f} / {ours[1]:.4f}"]
-            printed = TABLE_3.get(model.removesuffix("Plus"), {}).get(name, {}).get(scale)
+            printed = TABLE_3.get(method(model), {}).get(name, {}).get(scale)
             cells += [_cell(printed), _difference(ours, printed)] if printed else ["", ""]
             label = name + (" (validation)" if name == "Set5" and model != "Bicubic" else "")
             rows.append([f"x{scale}", run.label, label, *cells])
@@ -167,7 +167,7 @@ def table_2(runs: Sequence[Run]) -> str:
     for title, printed in TABLE_2.items():
         for run in tested:
             benchmark = run.benchmark or {}
-            paper = printed.get(benchmark["model"].removesuffix("Plus"))
+            paper = printed.get(method(benchmark["model"]))
             score = benchmark["sets"]["Set5"]["images"].get(title)
             if paper and score:
                 ours = (score["psnr"], score["ssim"])
