@@ -20,18 +20,9 @@ from PIL import Image
 from fdnn.module import SuperResolution
 from fdnn.pictures import strip
 from fdnn.report import versions
+from fdnn.runs import run_folder
 from fdnn.sets import find_set
 from fdnn.weights import FILE_NAME, save_weights, sha256
-
-
-def run_folder(trainer: pl.Trainer) -> Path:
-    """Return the folder of this run's logs, the first logger's; without one the Trainer's root.
-
-    Unlike ``Trainer.log_dir`` this waits for no other process; ask on the first one only.
-    """
-    logger = trainer.logger
-    folder = getattr(logger, "log_dir", None) or getattr(logger, "save_dir", None)
-    return Path(folder or trainer.default_root_dir)
 
 
 def git_commit() -> str:
@@ -184,11 +175,12 @@ class RunRecord(pl.Callback):
     @rank_zero_only
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the final (averaged) weights and complete the record."""
-        net = cast(SuperResolution, pl_module).net
+        module = cast(SuperResolution, pl_module)
         file = run_folder(trainer) / FILE_NAME
-        save_weights(net, file)
+        save_weights(module.net, file)
         hours = self._seconds() / 3600
         self.record |= {"steps": trainer.global_step, "hours": round(hours, 3)}
+        self.record |= {"spoiled_steps": module.spoiled_steps}
         self.record |= {"weights_sha256": sha256(file)}
         self._write(trainer)
 

@@ -19,7 +19,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
 from fdnn import card, report
-from fdnn.callbacks import RunRecord, run_folder
+from fdnn.callbacks import RunRecord
 from fdnn.dashboards import log_benchmark, log_weights
 from fdnn.data import SRDataModule
 from fdnn.errors import UserError
@@ -27,7 +27,11 @@ from fdnn.evaluation import score
 from fdnn.models import Bicubic
 from fdnn.module import SuperResolution
 from fdnn.predict import Trainer
+from fdnn.runs import SafeCheckpoints, newest_checkpoint, run_folder
+from fdnn.stops import StopSignals
 from fdnn.weights import load_weights, read_weights, sha256
+
+log = logging.getLogger(__name__)
 
 DEFAULT_ROOT = "logs"
 
@@ -99,10 +103,15 @@ class CLI(LightningCLI):
             config["ckpt_path"] = None
             return
         root = Path(config["trainer"]["default_root_dir"]) / self.run_name
-        path = newest_checkpoint(root) if given == "last" else Path(given)
-        if not path.is_file():
-            raise UserError(f"no checkpoint at {path}")
-        read_weights(path)
+        if given == "last":
+            path, damaged = newest_checkpoint(root)
+            if damaged:
+                log.warning("%s; going on from %s", "; ".join(damaged), path)
+        else:
+            path = Path(given)
+            if not path.is_file():
+                raise UserError(f"no checkpoint at {path}")
+            read_weights(path)
         config["ckpt_path"] = str(path)
         config["weights_only"] = True
 
@@ -238,18 +247,6 @@ class CLI(LightningCLI):
             report.show(title, scale, self.model.results, per_image=per_image)
 
 
-def newest_checkpoint(root: Path) -> Path:
-    """Find the newest ``last.ckpt`` below a run's folder.
-
-    Raises:
-        UserError: If there is none.
-    """
-    found = sorted(root.glob("version_*/checkpoints/last*.ckpt"), key=lambda p: p.stat().st_mtime)
-    if not found:
-        raise UserError(f"nothing to resume: no last.ckpt below {root}; leave --ckpt_path out")
-    return found[-1]
-
-
 def quiet_libraries() -> None:
     """Silence what libraries say that a user of this program cannot act on."""
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
@@ -290,7 +287,8 @@ def main(args: Sequence[str] | None = None) -> int:
             SRDataModule,
             trainer_class=Trainer,
             trainer_defaults={
-                "callbacks": [RunRecord()],
+                "callbacks": [RunRecord(), StopSignals()],
+                "plugins": [SafeCheckpoints()],
                 "use_distributed_sampler": False,
             },
             seed_everything_default=0,
@@ -302,8 +300,15 @@ def main(args: Sequence[str] | None = None) -> int:
         )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+        return error.status
     except OSError as error:
         print(f"error: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        return 1
+    except RuntimeError as error:
+        # A worker's end reaches us as an error of the loader, or of the pipe to the worker.
+        if "DataLoader worker" not in str(error):
+            raise
+        reason = " ".join(str(error).split())
+        print(f"error: {reason} Go on with --ckpt_path last.", file=sys.stderr)
         return 1
     return 0

@@ -6,8 +6,10 @@ from __future__ import annotations
 class UserError(Exception):
     """A problem in what the user gave; its text says what, the value received, and the remedy.
 
-    The command line prints it without a traceback and exits with status 1.
+    The command line prints it without a traceback and exits with ``status``.
     """
+
+    status = 1
 
 
 class ImageError(UserError):

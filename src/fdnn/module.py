@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,10 @@ from fdnn.losses import MSEKLLoss
 from fdnn.metrics import BenchmarkScores, SetScores, shave
 from fdnn.models import Network
 from fdnn.models.ensemble import SelfEnsemble
+from fdnn.runs import set_aside
 from fdnn.weights import CKPT_KEY, describe
+
+log = logging.getLogger(__name__)
 
 Schedule = Literal["constant", "cosine"]
 
@@ -50,6 +54,9 @@ class SuperResolution(pl.LightningModule):
             does not read them.
         start: Trained weights from which ``fit`` starts, likewise, instead of initial ones:
             a second stage of training. ``run.json`` keeps their SHA-256.
+        on_nonfinite: What to do when the loss is NaN or infinite: ``stop``, or ``skip`` the
+            step (with several processes: take its gradient as 0). Its batch is kept in the
+            run's folder. ``run.json`` counts skipped steps.
         engine: What runs the network in ``validate``, ``test`` and ``predict``, see
             :func:`fdnn.engines.with_engine`. While training, validation runs eagerly.
         engine_precision: ``fp32`` or ``bf16`` for that engine; published scores are ``fp32``.
@@ -69,6 +76,7 @@ class SuperResolution(pl.LightningModule):
         compile: bool = False,  # noqa: A002
         weights: str | None = None,
         start: str | None = None,
+        on_nonfinite: Literal["stop", "skip"] = "stop",
         engine: Engine = "eager",
         engine_precision: Precision = "fp32",
         self_ensemble: bool = False,
@@ -84,6 +92,9 @@ class SuperResolution(pl.LightningModule):
         self.compile_net = compile
         self.weights = weights
         self.start = start
+        self.on_nonfinite = on_nonfinite
+        #: Steps left out because the loss was not finite.
+        self.spoiled_steps = 0
         #: The weights in use, if they were read from a file.
         self.weights_file: Path | None = None
         self.engine: Engine = engine
@@ -119,8 +130,12 @@ class SuperResolution(pl.LightningModule):
         if self.compile_net and compiler_works(self.device):
             self.train_forward = torch.compile(self.net.forward)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Compute the loss of one batch of patches and log its terms."""
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor | None:
+        """Compute the loss of one batch of patches and log its terms.
+
+        Raises:
+            UserError: If the loss is not finite, see ``on_nonfinite``.
+        """
         lr, hr = batch
         sr = self.train_forward(lr.contiguous(memory_format=torch.channels_last))
         border = self.margin * self.scale
@@ -131,7 +146,31 @@ class SuperResolution(pl.LightningModule):
         for name, value in terms.items() if due else ():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(lr))
         loss: Tensor = terms["loss"]
-        return loss
+        if not self._spoiled(loss, lr, hr):
+            return loss
+        if self.trainer.world_size == 1:
+            return None
+        # Processes that wait for each other's gradients must all have some.
+        return torch.stack([0 * p.sum() for p in self.net.parameters()]).sum()
+
+    def _spoiled(self, loss: Tensor, lr: Tensor, hr: Tensor) -> bool:
+        """Stop, or say that the step must be skipped, if the loss of any process is not finite."""
+        spoiled = not bool(torch.isfinite(loss))
+        anywhere = spoiled
+        if self.trainer.world_size > 1:
+            anywhere = self.trainer.strategy.reduce_boolean_decision(spoiled, all=False)
+        if not anywhere:
+            return False
+        where = set_aside(self.trainer, lr, hr) if spoiled else "written by another process"
+        text = f"loss is {loss.item()} at step {self.global_step + 1}; its batch: {where}"
+        if self.on_nonfinite == "stop":
+            raise UserError(
+                f"{text}; the last checkpoint is kept: lower the learning rate, or leave such "
+                "steps out with --model.on_nonfinite skip, and --ckpt_path last"
+            )
+        log.warning("%s; step left out", text)
+        self.spoiled_steps += 1
+        return True
 
     def configure_optimizers(self) -> Any:
         """Attach the learning-rate schedule to the injected optimizer."""
@@ -152,7 +191,16 @@ class SuperResolution(pl.LightningModule):
         return factor
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say in the checkpoint which network its weights belong to."""
+        """Say in the checkpoint which network its weights belong to.
+
+        Raises:
+            UserError: If the weights are not finite; the checkpoint before is kept.
+        """
+        if not all(bool(torch.isfinite(p).all()) for p in self.net.parameters()):
+            raise UserError(
+                f"weights are not finite after step {self.global_step}; no checkpoint is written, "
+                "the last one is kept: lower the learning rate, and --ckpt_path last"
+            )
         checkpoint[CKPT_KEY] = describe(self.net)
 
     # ---- evaluation ---------------------------------------------------------------

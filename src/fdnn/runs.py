@@ -1,0 +1,122 @@
+"""The folder of a training run: where it is, its checkpoints, and what goes wrong with them."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from safetensors.torch import save_file
+from torch import Tensor
+
+from fdnn.errors import UserError
+from fdnn.weights import read_weights
+
+LAST = "last.ckpt"
+
+
+def run_folder(trainer: pl.Trainer) -> Path:
+    """Return the folder of this run's logs, the first logger's; without one the Trainer's root.
+
+    Unlike ``Trainer.log_dir`` this waits for no other process; ask on the first one only.
+    """
+    logger = trainer.logger
+    folder = getattr(logger, "log_dir", None) or getattr(logger, "save_dir", None)
+    return Path(folder or trainer.default_root_dir)
+
+
+class SafeCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints so that an intact one exists at any moment.
+
+    A checkpoint is written beside its place, brought to the disk, and renamed; the one that was
+    there is kept as ``NAME.previous.ckpt``. A kill while writing, a full disk, or later damage to
+    the newest file each leave one to go on from.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """See the class.
+
+        Args:
+            checkpoint: What Lightning wants kept.
+            path: Where.
+            storage_options: Of remote file systems; passed on.
+
+        Raises:
+            UserError: If the file cannot be written.
+        """
+        if "://" in str(path):  # a remote file system replaces whole objects by itself
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        target = Path(path)
+        partial = target.with_name(target.name + ".partial")
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                file.write(content.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            if target.exists():
+                target.replace(target.with_name(f"{target.stem}.previous.ckpt"))
+            partial.replace(target)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            kept = f"; {target} is the one before" if target.exists() else ""
+            raise UserError(
+                f"checkpoint cannot be written to {target} ({error.strerror or error}); make room "
+                f"or choose another --trainer.default_root_dir, then --ckpt_path last{kept}"
+            ) from None
+
+
+def _checkpoints(root: Path) -> Iterator[Path]:
+    """List the checkpoints below a run's folder, the newest first."""
+    found = root.glob("version_*/checkpoints/last*.ckpt")
+    yield from sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+
+
+def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
+    """Find the newest checkpoint below a run's folder that can be read.
+
+    Returns:
+        The file, and what is wrong with newer ones, a line each.
+
+    Raises:
+        UserError: If there is none.
+    """
+    damaged = []
+    for path in _checkpoints(root):
+        try:
+            read_weights(path)
+        except UserError as error:
+            damaged.append(str(error))
+        else:
+            return path, damaged
+    reason = "; ".join(damaged) or f"no {LAST} below {root}"
+    raise UserError(f"nothing to resume: {reason}; leave --ckpt_path out to start anew")
+
+
+def set_aside(trainer: pl.Trainer, lr: Tensor, hr: Tensor) -> Path:
+    """Keep a batch that made the loss NaN or infinite, to be looked at.
+
+    Args:
+        trainer: Of the run.
+        lr: LR patches ``(n, 1, h, w)``.
+        hr: HR patches.
+
+    Returns:
+        The safetensors file, with entries ``lr`` and ``hr``.
+    """
+    name = f"nonfinite_step{trainer.global_step}_rank{trainer.global_rank}.safetensors"
+    file = run_folder(trainer) / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    batch = {"lr": lr, "hr": hr}
+    save_file({key: value.detach().cpu().contiguous() for key, value in batch.items()}, file)
+    return file

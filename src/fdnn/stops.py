@@ -1,0 +1,94 @@
+"""A training that is told to stop leaves a checkpoint first."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Checkpoint
+
+from fdnn.errors import UserError
+from fdnn.runs import LAST, run_folder
+
+
+class StoppedError(UserError):
+    """Training was stopped by a signal, after a checkpoint.
+
+    Attributes:
+        status: Exit status, 128 + the signal's number as shells count: 130 after Ctrl-C, 143
+            after SIGTERM.
+    """
+
+    def __init__(self, text: str, signum: int) -> None:
+        super().__init__(text)
+        self.status = 128 + signum
+
+
+class StopSignals(Checkpoint):
+    """Answers Ctrl-C and SIGTERM at the end of the batch: writes ``last.ckpt`` and ends.
+
+    With several processes all of them end at the same batch, whichever got the signal. A second
+    signal ends the process at once. (A ``Checkpoint``, so that Lightning calls it after all
+    other callbacks: what is written then is the state after the batch.)
+    """
+
+    def __init__(self) -> None:
+        self.signum = 0
+        self.before: dict[int, Any] = {}
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        self.signum = signum
+        self._restore()
+
+    def _restore(self) -> None:
+        for signum, handler in self.before.items():
+            signal.signal(signum, handler)
+        self.before = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen."""
+        # What Lightning installed for SIGTERM only notes it: a second one shall end the process.
+        self.before = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+        for signum in self.before:
+            signal.signal(signum, self._note)
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Stop, if asked to.
+
+        Raises:
+            StoppedError: After the checkpoint.
+        """
+        stop = bool(self.signum)
+        if trainer.world_size > 1:
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if not stop:
+            return
+        self._restore()
+        signum = self.signum or signal.SIGTERM
+        folder = getattr(trainer.checkpoint_callback, "dirpath", None)
+        file = (folder or str(run_folder(trainer) / "checkpoints")) + f"/{LAST}"
+        trainer.save_checkpoint(file)
+        raise StoppedError(
+            f"stopped by {signal.Signals(signum).name} after step {trainer.global_step}; "
+            f"checkpoint: {file}; go on with --ckpt_path last",
+            signum,
+        )
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Listen no more."""
+        self._restore()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Listen no more."""
+        self._restore()

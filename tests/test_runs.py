@@ -1,0 +1,120 @@
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fdnn import losses
+from fdnn.cli import main
+from fdnn.runs import SafeCheckpoints, newest_checkpoint
+from fdnn.weights import FILE_NAME, load
+
+CHECKPOINTS = Path("logs/tiny/version_0/checkpoints")
+
+
+def test_the_checkpoint_before_is_kept(tmp_path) -> None:
+    io, path = SafeCheckpoints(), tmp_path / "run" / "last.ckpt"
+    for step in (1, 2, 3):
+        io.save_checkpoint({"step": step}, path)
+    assert sorted(p.name for p in path.parent.iterdir()) == ["last.ckpt", "last.previous.ckpt"]
+    assert torch.load(path)["step"] == 3
+    assert torch.load(path.with_name("last.previous.ckpt"))["step"] == 2
+
+
+@pytest.mark.parametrize("moment", ["write", "sync"])
+def test_a_full_disk_leaves_the_old_checkpoint(tmp_path, monkeypatch, moment) -> None:
+    io, path = SafeCheckpoints(), tmp_path / "last.ckpt"
+    io.save_checkpoint({"step": 1}, path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if moment == "write":
+        opened = Path.open
+        monkeypatch.setattr(
+            Path, "open", lambda p, *a: full() if p.suffix == ".partial" else opened(p, *a)
+        )
+    else:
+        monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Exception, match=r"No space left.*is the one before"):
+        io.save_checkpoint({"step": 2}, path)
+    monkeypatch.undo()
+    assert torch.load(path)["step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_resumes_from_the_newest_intact_checkpoint(tiny, tmp_path, capsys, caplog) -> None:
+    assert main(["fit", *tiny]) == 0
+    newest = CHECKPOINTS / "last.ckpt"
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    path, damaged = newest_checkpoint(Path("logs/tiny"))
+    assert path.name == "last.previous.ckpt"
+    assert "last.ckpt: damaged" in damaged[0]
+    # From the end of the first epoch it reaches the same weights again.
+    assert main(["fit", *tiny, "--ckpt_path", "last"]) == 0
+    assert "last.ckpt: damaged" in caplog.text
+    first, again = (load(f"logs/tiny/version_{i}/{FILE_NAME}").state_dict() for i in (0, 1))
+    for key, value in first.items():
+        assert torch.equal(value, again[key]), key
+
+
+def test_nothing_intact_is_one_line(tiny, capsys) -> None:
+    CHECKPOINTS.mkdir(parents=True)
+    (CHECKPOINTS / "last.ckpt").write_bytes(b"PK nonsense")
+    assert main(["fit", *tiny, "--ckpt_path", "last"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: nothing to resume")
+    assert "damaged" in error
+    assert error.count("\n") == 1
+
+
+@pytest.fixture
+def spoiled(monkeypatch):
+    """The loss of the fifth batch is NaN."""
+    calls = []
+    forward = losses.MSEKLLoss.forward
+
+    def sometimes(self, sr, hr):
+        calls.append(1)
+        terms = forward(self, sr, hr)
+        return {**terms, "loss": terms["loss"] * float("nan")} if len(calls) == 5 else terms
+
+    monkeypatch.setattr(losses.MSEKLLoss, "forward", sometimes)
+
+
+def test_a_nan_stops_and_keeps_what_there_is(tiny, tmp_path, capsys, spoiled) -> None:
+    assert main(["fit", *tiny]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: loss is nan at step 5")
+    assert error.count("\n") == 1
+    checkpoint = torch.load(CHECKPOINTS / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 3
+    batch = load_file(tmp_path / "logs/tiny/version_0/nonfinite_step4_rank0.safetensors")
+    assert batch["lr"].shape == (4, 1, 8, 8)
+    assert batch["hr"].shape == (4, 1, 16, 16)
+
+
+def test_a_nan_can_be_skipped_and_is_counted(tiny, tmp_path, capsys, spoiled) -> None:
+    assert main(["fit", *tiny, "--model.on_nonfinite", "skip"]) == 0
+    record = (tmp_path / "logs/tiny/version_0/run.json").read_text()
+    assert '"spoiled_steps": 1' in record
+    net = load(tmp_path / "logs/tiny/version_0")
+    assert all(torch.isfinite(p).all() for p in net.parameters())
+
+
+def test_no_checkpoint_of_broken_weights(tiny, tmp_path, capsys, monkeypatch) -> None:
+    from fdnn.module import SuperResolution
+
+    def spoil(self: SuperResolution) -> None:
+        if self.current_epoch == 1:
+            with torch.no_grad():
+                next(self.net.parameters()).fill_(float("inf"))
+
+    monkeypatch.setattr(SuperResolution, "on_train_epoch_end", spoil, raising=False)
+    assert main(["fit", *tiny]) == 1
+    assert "weights are not finite after step 6" in capsys.readouterr().err
+    assert torch.load(CHECKPOINTS / "last.ckpt", weights_only=True)["global_step"] == 3
+    shutil.rmtree("logs")

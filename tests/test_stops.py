@@ -1,0 +1,38 @@
+import os
+import signal
+
+import pytest
+import torch
+
+from fdnn.callbacks import Throughput
+from fdnn.cli import main
+from fdnn.weights import FILE_NAME, load
+
+
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_in_an_epoch_and_resumed_equals_uninterrupted(
+    signum, status, tiny, tmp_path, monkeypatch, capsys
+) -> None:
+    rising = ["--model.warmup_steps", "9"]  # so that the schedule's place matters
+    assert main(["fit", *tiny, *rising]) == 0
+
+    with monkeypatch.context() as patch:
+        start = Throughput.on_train_batch_start
+
+        def told_to_stop(self, trainer, *args):
+            if trainer.global_step == 4:
+                os.kill(os.getpid(), signum)
+            start(self, trainer, *args)
+
+        patch.setattr(Throughput, "on_train_batch_start", told_to_stop)
+        handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+        assert main(["fit", *tiny, *rising]) == status
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"stopped by {signal.Signals(signum).name} after step 5; checkpoint: " in error
+    assert main(["fit", *tiny, *rising, "--ckpt_path", "last"]) == 0
+    whole, resumed = (load(f"logs/tiny/version_{i}/{FILE_NAME}").state_dict() for i in (0, 2))
+    for key, value in whole.items():
+        assert torch.equal(value, resumed[key]), key
