@@ -10,7 +10,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from fdnn.images import Array, luma, modcrop, read_image, split_alpha
-from fdnn.inference import upscale
+from fdnn.inference import upscale_pixels
 from fdnn.metrics import psnr, shave, to_8_bit
 from fdnn.models import Bicubic, Network
 from fdnn.resize import imresize
@@ -51,7 +51,7 @@ def strip(path: Path, networks: Mapping[str, Network], scale: int, window: int =
     lr = shrink(hr, scale)
     panels = []
     for caption, net in {"bicubic": Bicubic(scale), **networks}.items():
-        sr = upscale(net, lr)
+        sr = upscale_pixels(net, lr)
         panels.append((f"{caption} {_decibels(sr, hr, scale):.2f} dB", sr))
     panels.append(("original", hr))
     return np.concatenate([_panel(caption, image, window) for caption, image in panels], axis=1)

@@ -1,7 +1,7 @@
 import pytest
 
 from fdnn.errors import UserError
-from fdnn.predict import plan
+from fdnn.plan import plan
 
 
 def test_plan(photos, tmp_path) -> None:
