@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,8 @@ def check_sequence(path: Path, sequence: Sequence) -> None:
 def write_frames(path: Path, frames: Iterator[Array], sequence: Sequence) -> None:
     """Write an animation, or a TIFF with pages; the file appears whole or not at all.
 
+    Pillow holds all frames of a GIF or PNG in memory, those of a WebP or TIFF one by one.
+
     Args:
         path: Target; its folder is created.
         frames: Images as :func:`read_frames` yields them; taken one by one.
@@ -152,12 +154,14 @@ def write_frames(path: Path, frames: Iterator[Array], sequence: Sequence) -> Non
     if suffix == ".gif":
         # Each frame is whole: where it is transparent, the one before must go.
         options |= {"disposal": 2 if first.mode == "RGBA" else 0, "optimize": False}
+    others: Iterable[Image.Image] = rest
     if suffix == ".png":
         options["default_image"] = sequence.default_image
+        others = list(rest)  # Pillow goes through them twice
     if suffix == ".webp":
         options["quality"] = 95
     with replacing(path) as temporary:
-        first.save(temporary, save_all=True, append_images=rest, **options)
+        first.save(temporary, save_all=True, append_images=others, **options)
 
 
 def _for_format(image: Image.Image, suffix: str) -> Image.Image:

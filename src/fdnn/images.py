@@ -83,8 +83,11 @@ def open_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[Image
         raise ImageError(f"{path}: a folder, not an image") from None
     except UnidentifiedImageError:
         raise ImageError(f"{path}: not an image in a known format, or damaged") from None
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
-        raise ImageError(f"{path}: cannot be read ({error})") from None
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # decoders meet damage with whatever comes to them
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{path}: cannot be read ({reason})") from None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
