@@ -10,16 +10,22 @@ mixin for PyTorch modules would fall back to pickled files).
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from fdnn.errors import UserError
 from fdnn.models import Network
-from fdnn.weights import FILE_NAME, load, save_weights
+from fdnn.weights import FILE_NAME, describe, load, save_weights
 
 try:
     from huggingface_hub import ModelHubMixin, hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
 except ImportError as error:
     raise UserError(
         "weights from the Hugging Face hub need huggingface_hub; pip install 'fdnn[hub]'"
@@ -44,6 +50,9 @@ class Pretrained(
 
     def _save_pretrained(self, save_directory: Path) -> None:
         save_weights(self.net, save_directory / FILE_NAME)
+        # Says nothing that the weights do not say; the hub counts downloads by this file.
+        config = json.dumps(describe(self.net), indent=1) + "\n"
+        (save_directory / "config.json").write_text(config, encoding="utf-8")
 
     @classmethod
     def _from_pretrained(
@@ -84,13 +93,14 @@ def from_hub(name: str) -> Network:
         UserError: If the repository cannot be reached or holds no weights of this project.
     """
     try:
-        return Pretrained.from_pretrained(name).net
-    except EntryNotFoundError as error:
-        raise UserError(f"{name}: {_first_line(error)} ({FILE_NAME} is needed)") from None
+        return load(hf_hub_download(name, FILE_NAME))
+    except LocalEntryNotFoundError as error:
+        reason = _first_line(error)
+    except EntryNotFoundError:
+        reason = f"the repository holds no {FILE_NAME}"
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        raise UserError(
-            f"no path {name}, and nothing from the Hugging Face hub: {_first_line(error)}"
-        ) from None
+        reason = _first_line(error)
+    raise UserError(f"no path {name}, and nothing from the Hugging Face hub: {reason}")
 
 
 def _first_line(error: Exception) -> str:
