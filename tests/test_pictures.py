@@ -25,9 +25,9 @@ def test_comparison_shows_the_crop_of_each_version(monkeypatch) -> None:
     shown = picture[pictures.CAPTION : pictures.CAPTION + 240, width + 2 : width + 242]
     assert np.array_equal(shown[::4, ::4], crop)
     # The figures are scikit-image's, of the luma of the crop.
-    from fdnn.inference import upscale
+    from fdnn.inference import upscale_pixels
 
-    sr = upscale(Bicubic(3), shrink(hr[:300, :450], 3))[top : top + side, left : left + side]
+    sr = upscale_pixels(Bicubic(3), shrink(hr[:300, :450], 3))[top : top + side, left : left + side]
     pair = [np.floor(luma(x) + 0.5) for x in (crop, sr)]
     expected = peak_signal_noise_ratio(*pair, data_range=255)
     assert captions[2].startswith(f"bicubic {expected:.2f} / 0.")

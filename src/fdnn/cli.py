@@ -27,6 +27,7 @@ from fdnn.evaluation import score
 from fdnn.models import Bicubic
 from fdnn.module import SuperResolution
 from fdnn.predict import Trainer
+from fdnn.progress import PredictProgress
 from fdnn.runs import SafeCheckpoints, newest_checkpoint, run_folder
 from fdnn.stops import StopSignals
 from fdnn.weights import load_weights, read_weights, sha256
@@ -128,6 +129,8 @@ class CLI(LightningCLI):
         if self.subcommand == "predict":  # leaves images and nothing else
             self.save_config_callback = None
             kwargs["logger"] = False
+            if config["enable_progress_bar"] is not False:
+                kwargs["callbacks"] = [*(config["callbacks"] or []), PredictProgress()]
         elif config["logger"] in (None, True) and not config["fast_dev_run"]:
             kwargs["logger"] = self.loggers(config["default_root_dir"])
         return super().instantiate_trainer(**kwargs)

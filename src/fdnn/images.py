@@ -7,24 +7,31 @@ Inside the project an image is a NumPy array of its own bit depth (uint8 or uint
 
 from __future__ import annotations
 
-import os
-import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from fdnn import metadata, wide
+from fdnn.atomic import replacing
 from fdnn.errors import ImageError, UserError
-
-Array = NDArray[Any]
+from fdnn.metadata import Metadata
+from fdnn.modes import Array as Array
+from fdnn.modes import from_pillow, upright
 
 #: File types that are looked for in folders (any case).
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
 WITHOUT_ALPHA = frozenset({".jpg", ".jpeg"})
 WITH_16_BIT = frozenset({".png", ".tif", ".tiff"})
+#: The longest side that a format can hold, where it is a limit.
+LONGEST = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383, ".gif": 65_535}
+
+#: Images with more pixels are refused: a small file can claim to be any size.
+MAX_PIXELS = 200_000_000
 
 # BT.601 in studio range, for R, G, B in [0, 1]: MATLAB's rgb2ycbcr and its inverse.
 _TO_YCBCR = np.array(
@@ -48,119 +55,159 @@ def list_images(folder: Path) -> list[Path]:
     return files
 
 
-def read_image(path: Path | str) -> Array:
-    """Read an image file without losing bits or channels.
-
-    Palette and 1-bit images are expanded, CMYK is converted to RGB, and the EXIF
-    orientation is applied. Of a multi-page file the first page is read.
+@contextmanager
+def open_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+    """Open an image file with Pillow; what goes wrong in the block becomes a clear message.
 
     Args:
         path: A file that Pillow can open.
+        max_pixels: Refuse images (or frames) with more pixels.
 
-    Returns:
-        ``(h, w)`` or ``(h, w, c)``, uint8 or uint16.
+    Yields:
+        The image, which is not decoded yet.
 
     Raises:
-        ImageError: If the file is missing, unreadable, truncated, or of a pixel type that
-            has no 8- or 16-bit meaning (32-bit integers, floats).
+        ImageError: If the file is missing, unreadable, truncated or too large.
     """
+    limit = Image.MAX_IMAGE_PIXELS
     try:
-        with warnings.catch_warnings():
-            # Pillow refuses images above 179 megapixels; below that its warning is noise.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                bits16 = any(";16" in str(tile[3]) for tile in image.tile)
-                image.load()
-                if bits16 and image.mode in {"RGB", "RGBA", "LA"}:
-                    return _read_16_bit_colour(Path(path), image.mode)
-                return _to_array(ImageOps.exif_transpose(image), path)
+        # Pillow's own limit is one for the whole process.
+        Image.MAX_IMAGE_PIXELS = None
+        with warnings.catch_warnings(), Image.open(path) as image:
+            warnings.simplefilter("ignore")  # about oddities in metadata
+            check_pixels(path, *image.size, max_pixels)
+            yield image
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise ImageError(f"{path}: a folder, not an image") from None
     except UnidentifiedImageError:
         raise ImageError(f"{path}: not an image in a known format, or damaged") from None
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{path}: {error}") from None
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError) as error:
-        raise ImageError(f"{path}: cannot be read ({error})") from None
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # decoders meet damage with whatever comes to them
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(f"{path}: cannot be read ({reason})") from None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
 
 
-def _to_array(image: Image.Image, path: Path | str) -> Array:
-    mode = image.mode
-    if mode in {"L", "LA", "RGB", "RGBA"}:
-        return np.asarray(image)
-    if mode.startswith("I;16"):
-        return np.asarray(image).astype(np.uint16)
-    if mode == "1":
-        return np.asarray(image.convert("L"))
-    if mode in {"P", "PA"}:
-        return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
-    if mode in {"CMYK", "YCbCr", "LAB", "HSV", "RGBX"}:
-        return np.asarray(image.convert("RGB"))
-    raise ImageError(f"{path}: pixel type {mode!r} is not supported; save it as 8 or 16 bits")
+def check_pixels(path: Path | str, width: int, height: int, max_pixels: int) -> None:
+    """Refuse what is too large.
+
+    Raises:
+        ImageError: If there are more than ``max_pixels`` pixels.
+    """
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{path}: {width}x{height} is more than {max_pixels:,} pixels; if the file is what "
+            f"it should be, allow --max_pixels {width * height}"
+        )
 
 
-def _read_16_bit_colour(path: Path, mode: str) -> Array:
-    # Pillow reduces 16-bit colour to 8 bits; OpenCV keeps it.
-    import cv2
+def read_picture(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[Array, Metadata]:
+    """Read an image file without losing bits or channels, with what it says of itself.
 
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
-        raise ImageError(f"{path}: this kind of 16-bit colour file is not supported")
-    if mode == "LA":
-        return np.ascontiguousarray(pixels[..., [0, 3]])
-    order = [2, 1, 0] if pixels.shape[2] == 3 else [2, 1, 0, 3]
-    return np.ascontiguousarray(pixels[..., order])
+    The EXIF orientation is applied; palettes, 1 bit and CMYK are converted as
+    :func:`fdnn.modes.to_array` says. Of a file with several images the first is read.
+
+    Args:
+        path: A file that Pillow can open.
+        max_pixels: Refuse images with more pixels.
+
+    Returns:
+        Pixels ``(h, w)`` or ``(h, w, c)``, uint8 or uint16, and the metadata.
+
+    Raises:
+        ImageError: If the file is missing, unreadable, truncated, too large, or of a pixel
+            type that has no 8- or 16-bit meaning (32-bit integers, floats).
+    """
+    with open_image(path, max_pixels) as image:
+        deep = has_16_bit_colour(image)
+        image.load()
+        if not deep:
+            return from_pillow(image, str(path))
+        mode, about, turn = image.mode, metadata.of(image), metadata.orientation(image)
+    return upright(wide.read(Path(path), mode), turn), about
 
 
-def write_image(path: Path, image: Array) -> None:
+def read_image(path: Path | str) -> Array:
+    """Read the pixels of an image file, see :func:`read_picture`."""
+    return read_picture(path)[0]
+
+
+def has_16_bit_colour(image: Image.Image) -> bool:
+    """Tell whether an opened image holds more bits than Pillow would give."""
+    bits16 = any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
+    return bits16 and image.mode in {"RGB", "RGBA", "LA"}
+
+
+def check_format(path: Path, size: tuple[int, int], channels: int, deep: bool) -> None:
+    """Find out whether an image can be written, before it is worked on.
+
+    Args:
+        path: Target.
+        size: Width and height.
+        channels: 1 to 4.
+        deep: Whether the image has 16 bits.
+
+    Raises:
+        UserError: If the extension is unknown, or its format cannot hold the size, the alpha
+            channel or the 16 bits of the image.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in EXTENSIONS:
+        raise UserError(f"{path}: unknown image extension; use one of {sorted(EXTENSIONS)}")
+    if channels in {2, 4} and suffix in WITHOUT_ALPHA:
+        raise UserError(f"{path}: JPEG cannot hold the alpha channel; choose png, tif or webp")
+    if deep and suffix not in WITH_16_BIT:
+        raise UserError(f"{path}: {suffix} cannot hold 16 bits a channel; choose png or tif")
+    if max(size) > LONGEST.get(suffix, max(size)):
+        raise UserError(
+            f"{path}: {size[0]}x{size[1]} is too large for {suffix}, which holds "
+            f"{LONGEST[suffix]} pixels a side; choose png or tif"
+        )
+
+
+def write_image(path: Path, image: Array, about: Metadata | None = None) -> None:
     """Write an image in the format that the file's extension names.
 
     The file appears whole or not at all: it is written beside its place and then renamed.
 
     Args:
-        path: Target; its folder is created. JPEG and WebP are written at quality 95.
+        path: Target; its folder is created. JPEG and WebP are written at quality 95; GIF
+            gets a palette, and its alpha is on or off.
         image: As ``read_image`` returns it.
+        about: Metadata to write with it, as far as the format can hold it.
 
     Raises:
-        UserError: If the extension is unknown, or its format cannot hold the alpha channel
-            or the 16 bits of the image.
+        UserError: As :func:`check_format` does.
+        OSError: If the disk is full, or the folder cannot be written to.
     """
     suffix = path.suffix.lower()
     channels = 1 if image.ndim == 2 else image.shape[2]
-    if suffix not in EXTENSIONS:
-        raise UserError(f"{path}: unknown image extension; use one of {sorted(EXTENSIONS)}")
-    if channels in {2, 4} and suffix in WITHOUT_ALPHA:
-        raise UserError(f"{path}: JPEG cannot hold the alpha channel; choose png, tif or webp")
-    if image.dtype == np.uint16 and suffix not in WITH_16_BIT:
-        raise UserError(f"{path}: {suffix} cannot hold 16 bits a channel; choose png or tif")
+    size = (image.shape[1], image.shape[0])
+    check_format(path, size, channels, image.dtype == np.uint16)
     if channels == 2 and suffix in {".bmp", ".webp"}:
         image = image[..., [0, 0, 0, 1]]
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(suffix=suffix, prefix=".fdnn-", dir=path.parent)
-    os.close(handle)
-    try:
+    about = about or Metadata()
+    with replacing(path) as temporary:
         if image.dtype == np.uint16 and channels > 1:
-            _write_16_bit_colour(Path(temporary), image)
-        else:
-            Image.fromarray(image).save(temporary, quality=95)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(temporary).chmod(0o666 & ~umask)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            wide.write(temporary, image, about)
+            return
+        gray = image.ndim == 2 or image.shape[2] == 2
+        options = about.options(suffix, size, gray)
+        to_save = Image.fromarray(image)
+        if suffix == ".gif" and channels in {2, 4}:
+            to_save = on_or_off(to_save)
+        to_save.save(temporary, quality=95, **options)
 
 
-def _write_16_bit_colour(path: Path, image: Array) -> None:
-    import cv2
-
-    order = {2: [0, 0, 0, 1], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[image.shape[2]]
-    ok, data = cv2.imencode(path.suffix, image[..., order])
-    if not ok:
-        raise UserError(f"{path}: OpenCV could not encode a 16-bit image")
-    data.tofile(path)
+def on_or_off(image: Image.Image) -> Image.Image:
+    """Make alpha 0 or 255, which is all that GIF has; returns RGBA."""
+    rgba = image.convert("RGBA")
+    rgba.putalpha(rgba.getchannel("A").point(lambda alpha: 255 * (alpha >= 128)))
+    return rgba
 
 
 def split_alpha(image: Array) -> tuple[Array, Array | None]:

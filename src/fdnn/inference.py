@@ -5,17 +5,72 @@ Free of Lightning, so that using a trained network costs what PyTorch costs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from fdnn.images import Array, rgb_to_ycbcr, split_alpha, ycbcr_to_rgb
+from fdnn.alpha import fill_hidden
+from fdnn.images import Array, rgb_to_ycbcr, ycbcr_to_rgb
 from fdnn.models import Network
 from fdnn.resize import imresize
 
 #: Default side of a tile in LR pixels: bounds memory at well under 1 GiB for the shipped
 #: networks.
 TILE = 256
+
+#: LR pixels to each side on which a pixel magnified by bicubic depends.
+BICUBIC_CONTEXT = 2
+
+#: Below this alpha (half a step of 8 bits) nobody sees the colour.
+INVISIBLE = 1 / 512
+
+Region = tuple[slice, slice]
+
+
+class Piece(NamedTuple):
+    """A tile of an image, as rows and columns."""
+
+    #: The tile with its overlap, in the LR image.
+    lr: Region
+    #: The tile without overlap, in the magnified piece.
+    inner: Region
+    #: The tile without overlap, in the SR image.
+    sr: Region
+
+
+def pieces(height: int, width: int, tile: int, margin: int, scale: int) -> Iterator[Piece]:
+    """Cut an image into tiles that overlap.
+
+    Args:
+        height: Of the LR image.
+        width: Of the LR image.
+        tile: Side of a tile in LR pixels, without the overlap.
+        margin: Overlap to each side in LR pixels.
+        scale: Magnification.
+
+    Yields:
+        Tiles row by row; their ``sr`` parts cover the result once.
+
+    Raises:
+        ValueError: If ``tile`` is not positive.
+    """
+    if tile < 1:
+        raise ValueError(f"tile must be at least 1, got {tile}")
+    for top in range(0, height, tile):
+        for left in range(0, width, tile):
+            y0, x0 = max(top - margin, 0), max(left - margin, 0)
+            bottom, right = min(top + tile, height), min(left + tile, width)
+            yield Piece(
+                (slice(y0, min(bottom + margin, height)), slice(x0, min(right + margin, width))),
+                (
+                    slice(scale * (top - y0), scale * (bottom - y0)),
+                    slice(scale * (left - x0), scale * (right - x0)),
+                ),
+                (slice(scale * top, scale * bottom), slice(scale * left, scale * right)),
+            )
 
 
 @torch.inference_mode()
@@ -37,67 +92,121 @@ def upscale_luma(net: Network, lr: Tensor, tile: int = TILE) -> Tensor:
     Raises:
         ValueError: If ``tile`` is not positive.
     """
-    if tile < 1:
-        raise ValueError(f"tile must be at least 1, got {tile}")
     height, width = lr.shape[-2:]
-    if max(height, width) <= tile:
+    if tile >= max(height, width):
         whole: Tensor = net(lr)
         return whole
     scale = net.scale
-    margin = net.context
     sr = lr.new_empty(1, 1, scale * height, scale * width)
-    for top in range(0, height, tile):
-        for left in range(0, width, tile):
-            y0, x0 = max(top - margin, 0), max(left - margin, 0)
-            bottom, right = min(top + tile, height), min(left + tile, width)
-            piece = net(lr[..., y0 : bottom + margin, x0 : right + margin])
-            y, x = scale * (top - y0), scale * (left - x0)
-            h, w = scale * (bottom - top), scale * (right - left)
-            sr[..., scale * top : scale * bottom, scale * left : scale * right] = piece[
-                ..., y : y + h, x : x + w
-            ]
+    for piece in pieces(height, width, tile, net.context, scale):
+        sr[(..., *piece.sr)] = net(lr[(..., *piece.lr)])[(..., *piece.inner)]
     return sr
 
 
-def _bicubic(channel: Array, scale: int) -> Array:
-    return imresize(torch.from_numpy(np.ascontiguousarray(channel)).double(), scale).numpy()
-
-
-def upscale(net: Network, image: Array, tile: int = TILE) -> Array:
-    """Magnify an image file's pixels, keeping colour, alpha and bit depth.
+@torch.no_grad()
+def upscale_planes(net: Network, image: Tensor, tile: int = TILE) -> Tensor:
+    """Magnify an image, keeping colour, alpha and dtype; memory is that of image, result, tile.
 
     The network works on the BT.601 luma; chroma and alpha are magnified by MATLAB's bicubic
-    (as the papers show their colour results).
+    (as the papers show their colour results). Beside transparent pixels:
+
+    * colours there do not count, see :mod:`fdnn.alpha`;
+    * colour is multiplied by alpha, magnified by bicubic and divided by the magnified alpha;
+      what the network adds to bicubic is added to that. Dividing the network's own output
+      would leave fringes, because its edges are not where those of the alpha are.
 
     Args:
         net: Any network of :mod:`fdnn.models`.
-        image: ``(h, w)`` or ``(h, w, c)``, uint8 or uint16, c = 2, 3 or 4, as
-            :func:`fdnn.images.read_image` returns it.
+        image: ``(c, h, w)``, c = 1 (gray), 2 (gray + alpha), 3 (RGB) or 4 (RGB + alpha); uint8,
+            uint16, or floating point in [0, 1].
+        tile: See :func:`upscale_luma`.
+
+    Returns:
+        ``(c, scale * h, scale * w)`` with the dtype of ``image``, on its device, with channels
+        last in memory; floating-point results are clipped to [0, 1].
+
+    Raises:
+        ValueError: If ``tile`` is not positive, or the image is empty or has other channels.
+    """
+    if image.dim() != 3 or image.shape[0] not in {1, 2, 3, 4} or 0 in image.shape:
+        raise ValueError(f"an image has 1 to 4 channels and some pixels, got {tuple(image.shape)}")
+    count, height, width = image.shape
+    scale, peak = net.scale, _peak(image.dtype)
+    if count in {2, 4}:
+        image = fill_hidden(image)
+    sr = torch.empty(
+        (scale * height, scale * width, count), dtype=image.dtype, device=image.device
+    ).permute(2, 0, 1)
+    margin = max(net.context, BICUBIC_CONTEXT)
+    for piece in pieces(height, width, tile, margin, scale):
+        lr = image[(slice(None), *piece.lr)].cpu().double() / peak
+        values = _magnify(net, lr)[(slice(None), *piece.inner)].clamp(0, 1)
+        if not image.dtype.is_floating_point:
+            values = torch.floor(values * peak + 0.5)
+        sr[(slice(None), *piece.sr)] = values.to(image.dtype)
+    return sr
+
+
+def upscale_pixels(net: Network, image: Array, tile: int = TILE) -> Array:
+    """Magnify an array of pixels, see :func:`upscale_planes`.
+
+    Args:
+        net: Any network of :mod:`fdnn.models`.
+        image: ``(h, w)`` or ``(h, w, c)``, c = 1 to 4; uint8 or uint16 as
+            :func:`fdnn.images.read_image` returns it, or floating point in [0, 1].
         tile: See :func:`upscale_luma`.
 
     Returns:
         ``(scale * h, scale * w[, c])`` with the dtype of ``image``.
+
+    Raises:
+        ValueError: As :func:`upscale_planes` does.
     """
+    pixels = np.array(image, dtype=image.dtype.newbyteorder("="))  # torch wants them writable
+    planes = torch.from_numpy(pixels[..., None] if image.ndim == 2 else pixels).permute(2, 0, 1)
+    sr: Array = upscale_planes(net, planes, tile).permute(1, 2, 0).numpy()
+    return sr[..., 0] if image.ndim == 2 else sr
+
+
+def _peak(dtype: torch.dtype) -> float:
+    return 1.0 if dtype.is_floating_point else float(torch.iinfo(dtype).max)
+
+
+def _magnify(net: Network, lr: Tensor) -> Tensor:
+    """Map ``(c, h, w)`` float64 in [0, 1] to ``(c, scale * h, scale * w)``, not clamped."""
     scale = net.scale
-    peak = float(np.iinfo(image.dtype).max)
-    colour, alpha = split_alpha(image)
-    parameter = next(net.parameters(), torch.zeros(()))
-
-    def run(y: Array) -> Array:
-        lr = torch.from_numpy(y).to(parameter.device, torch.float32)[None, None]
-        return upscale_luma(net, lr, tile)[0, 0].double().cpu().numpy()
-
-    if colour.ndim == 2:
-        sr = run(colour / peak)[..., None]
+    colour, alpha = (lr[:-1], lr[-1:]) if lr.shape[0] in {2, 4} else (lr, None)
+    planes = _to_ycbcr(colour)
+    detailed = _run(net, planes[:1])
+    if alpha is None or bool((alpha == 1).all()):
+        sr = torch.cat([detailed, imresize(planes[1:], scale)]) if len(planes) > 1 else detailed
+        alpha_sr = torch.ones_like(detailed)
     else:
-        ycbcr = rgb_to_ycbcr(colour / peak)
-        magnified = [
-            run(ycbcr[..., 0] / 255) * 255,
-            _bicubic(ycbcr[..., 1], scale),
-            _bicubic(ycbcr[..., 2], scale),
-        ]
-        sr = ycbcr_to_rgb(np.stack(magnified, axis=-1))
-    if alpha is not None:
-        sr = np.concatenate([sr, _bicubic(alpha / peak, scale)[..., None]], axis=-1)
-    pixels = np.floor(np.clip(sr, 0, 1) * peak + 0.5).astype(image.dtype)
-    return pixels[..., 0] if image.ndim == 2 else pixels
+        alpha_sr = imresize(alpha, scale)
+        plain = imresize(planes, scale)
+        weighted = imresize(planes * alpha, scale) / alpha_sr.clamp(min=INVISIBLE)
+        sr = torch.where(alpha_sr > INVISIBLE, weighted, plain)
+        sr = torch.cat([sr[:1] + detailed - plain[:1], sr[1:]])
+    sr = _from_ycbcr(sr)
+    return sr if alpha is None else torch.cat([sr, alpha_sr])
+
+
+def _run(net: Network, luma: Tensor) -> Tensor:
+    device = next((p.device for p in net.parameters()), luma.device)
+    with torch.inference_mode():
+        sr: Tensor = net(luma[None].to(device, torch.float32))
+    return sr[0].cpu().double()
+
+
+def _to_ycbcr(colour: Tensor) -> Tensor:
+    if len(colour) == 1:
+        return colour
+    ycbcr = torch.from_numpy(rgb_to_ycbcr(colour.permute(1, 2, 0).numpy()))
+    return (ycbcr / 255).permute(2, 0, 1).contiguous()
+
+
+def _from_ycbcr(planes: Tensor) -> Tensor:
+    if len(planes) == 1:
+        return planes
+    rgb = ycbcr_to_rgb(planes.permute(1, 2, 0).numpy() * 255)
+    return torch.from_numpy(rgb).permute(2, 0, 1)

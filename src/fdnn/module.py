@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import math
 from collections.abc import Callable
@@ -15,9 +16,9 @@ from torch import Tensor, nn
 
 from fdnn.engines import Engine, Precision, compiler_works, with_engine
 from fdnn.errors import UserError
-from fdnn.images import read_image, write_image
-from fdnn.inference import upscale
+from fdnn.images import MAX_PIXELS
 from fdnn.losses import MSEKLLoss
+from fdnn.magnify import Track, magnify_file, untracked
 from fdnn.metrics import BenchmarkScores, SetScores, shave
 from fdnn.models import Network
 from fdnn.models.ensemble import SelfEnsemble
@@ -102,8 +103,11 @@ class SuperResolution(pl.LightningModule):
         self.self_ensemble = self_ensemble
         self.runner: Network = self.net
         self.train_forward: Callable[[Tensor], Tensor] = self.net.forward
-        #: What ``predict`` could not do.
+        #: What ``predict`` could not do, and the number of files that it could.
         self.failures: list[str] = []
+        self.done = 0
+        self.max_pixels = MAX_PIXELS
+        self.track: Track = untracked
         self.scores: list[BenchmarkScores] = []
         #: Scores of the last validation or test, by set name.
         self.results: dict[str, SetScores] = {}
@@ -256,20 +260,43 @@ class SuperResolution(pl.LightningModule):
     def on_predict_start(self) -> None:
         """Prepare the engine."""
         self._start_engine()
+        self.failures, self.done = [], 0
 
-    def predict_step(self, batch: tuple[Path, Path], batch_idx: int) -> None:
-        """Magnify one image file; what goes wrong is kept for the end in ``failures``.
+    def predict_step(self, batch: tuple[Path, Path] | None, batch_idx: int) -> None:
+        """Magnify one file; what goes wrong is kept for the end in ``failures``.
 
         Args:
-            batch: Source and target file.
+            batch: Source and target file, see :class:`fdnn.plan.Job`; ``None``: no work.
             batch_idx: Not used.
+
+        Raises:
+            OSError: If the disk is full, so that the next files would fail as well.
         """
+        if batch is None:
+            return
         source, target = batch
         try:
             with torch.autocast(self.device.type, enabled=False):
-                write_image(target, upscale(self.runner, read_image(source)))
+                magnify_file(
+                    self.runner, source, target, max_pixels=self.max_pixels, track=self.track
+                )
+            self.done += 1
         except UserError as error:
             self.failures.append(str(error))
+        except OSError as error:
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise OSError(error.errno, error.strerror, str(target)) from None
+            self.failures.append(f"{target}: {error.strerror or error}")
+        except (MemoryError, torch.OutOfMemoryError):
+            self.failures.append(f"{source}: not enough memory")
+
+    def on_predict_epoch_end(self) -> None:
+        """Bring together what all processes did."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            shares: list[Any] = [None] * self.trainer.world_size
+            torch.distributed.all_gather_object(shares, (self.failures, self.done))
+            self.failures = [text for failures, _ in shares for text in failures]
+            self.done = sum(done for _, done in shares)
 
     def on_test_epoch_start(self) -> None:
         """Start new scores."""

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from fdnn.images import Array, luma, modcrop, read_image, split_alpha
-from fdnn.inference import upscale
+from fdnn.inference import upscale_pixels
 from fdnn.metrics import psnr, shave, ssim, to_8_bit
 from fdnn.models import Bicubic, Network
 from fdnn.resize import imresize
@@ -60,7 +60,7 @@ def strip(path: Path, networks: Mapping[str, Network], scale: int, window: int =
     hr, lr = _hr_and_lr(path, scale)
     panels = []
     for caption, net in {"bicubic": Bicubic(scale), **networks}.items():
-        sr = upscale(net, lr)
+        sr = upscale_pixels(net, lr)
         panels.append((f"{caption} {_decibels(sr, hr, scale):.2f} dB", sr))
     panels.append(("original", hr))
     return np.concatenate([_panel(caption, image, window) for caption, image in panels], axis=1)
@@ -108,8 +108,8 @@ def comparison(
     """
     left, top, side = box
     hr, lr = _hr_and_lr(path, scale)
-    versions = {"original": hr, "bicubic": upscale(Bicubic(scale), lr)}
-    versions |= {caption: upscale(net, lr) for caption, net in networks.items()}
+    versions = {"original": hr, "bicubic": upscale_pixels(Bicubic(scale), lr)}
+    versions |= {caption: upscale_pixels(net, lr) for caption, net in networks.items()}
 
     overview = Image.fromarray(hr).convert("RGB")
     ImageDraw.Draw(overview).rectangle((left, top, left + side, top + side), outline="red", width=3)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,44 +10,8 @@ import lightning.pytorch as pl
 from torch.utils.data import DataLoader
 
 from fdnn.errors import UserError
-from fdnn.images import EXTENSIONS, list_images
-
-
-def plan(inputs: Sequence[str], output: str, image_format: str | None) -> list[tuple[Path, Path]]:
-    """Decide which file each input image becomes.
-
-    Args:
-        inputs: Image files, or folders of them.
-        output: Folder for the results.
-        image_format: Extension of the results, such as ``png``; default: that of each input.
-
-    Returns:
-        (source, target) pairs.
-
-    Raises:
-        UserError: If there is no input, two inputs would get the same name, a result would
-            overwrite its source, or the format is unknown.
-    """
-    if not inputs:
-        raise UserError("nothing to do; name images or folders with --input")
-    suffix = f".{image_format.lower().lstrip('.')}" if image_format else None
-    if suffix is not None and suffix not in EXTENSIONS:
-        raise UserError(f"unknown --format {image_format!r}; use one of {sorted(EXTENSIONS)}")
-    sources: list[Path] = []
-    for name in inputs:
-        path = Path(name).expanduser()
-        if not path.exists():
-            raise UserError(f"no such file or folder: {path}")
-        sources += list_images(path) if path.is_dir() else [path]
-    pairs: dict[Path, Path] = {}
-    for source in sources:
-        target = Path(output).expanduser() / source.with_suffix(suffix or source.suffix).name
-        if target in pairs:
-            raise UserError(f"{pairs[target]} and {source} would both become {target}")
-        if target.resolve() == source.resolve():
-            raise UserError(f"{source} would be overwritten; choose another --output folder")
-        pairs[target] = source
-    return [(source, target) for target, source in pairs.items()]
+from fdnn.images import MAX_PIXELS
+from fdnn.plan import Job, plan
 
 
 class Trainer(pl.Trainer):
@@ -64,7 +28,9 @@ class Trainer(pl.Trainer):
         input: str | list[str] | None = None,  # noqa: A002
         output: str = "upscaled",
         format: str | None = None,  # noqa: A002
+        suffix: str = "",
         overwrite: bool = False,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         """Magnify images: the network works on luma, colour and alpha are kept.
 
@@ -75,26 +41,55 @@ class Trainer(pl.Trainer):
             return_predictions: Not used; results are written to files.
             ckpt_path: Weights: a folder, a .safetensors or a .ckpt file.
             weights_only: Not used; weight files are always read without running code.
-            input: An image file or a folder of them, or several as ``[a.png, b]``.
+            input: An image, animation or video; a folder, whose folders below are kept in
+                the output; a pattern in quotes, such as 'photos/**/*.png'; or several as
+                ``[a.png, b]``.
             output: Folder for the results, which keep their names.
-            format: Extension of the results, such as png; default: that of each input.
+            format: Extension of the results, such as png, or of videos, such as mp4;
+                default: that of each input.
+            suffix: Goes between name and extension of the results, such as _x3.
             overwrite: Replace results that exist already; otherwise they are skipped.
+            max_pixels: Refuse images, or frames, with more pixels than this.
 
         Raises:
             UserError: If nothing can be done, or, after the others were written, if some
                 images could not be.
         """
         inputs = [input] if isinstance(input, str) else input or []
-        pairs = plan(inputs, output, format)
-        todo = [(s, t) for s, t in pairs if overwrite or not t.exists()]
-        if self.is_global_zero and len(todo) < len(pairs):
-            print(f"{len(pairs) - len(todo)} results exist already and are kept (--overwrite true)")
-        if todo:
-            share = range(self.global_rank, len(todo), self.world_size)
-            loader: DataLoader[Any] = DataLoader(todo, batch_size=None, sampler=share)  # type: ignore[arg-type]
-            super().predict(model, loader, return_predictions=False)
-        failures: list[str] = getattr(model, "failures", [])
+        if max_pixels < 1:
+            raise UserError(f"--max_pixels must be at least 1, got {max_pixels}")
+        jobs = plan(inputs, output, format, suffix)
+        folder = Path(output).expanduser()
+        _check_writable(folder)
+        # Shares are cut from the full list, which is the same in every process whatever the
+        # others have written by now. Nobody comes without a share: Lightning insists.
+        share = jobs[self.global_rank :: self.world_size]
+        todo = [job for job in share if overwrite or not job.target.exists()]
+        kept = len(share) - len(todo)
+        if self.is_global_zero and kept:
+            some = "of this process's share " if self.world_size > 1 else ""
+            print(f"{kept} results {some}exist already and are kept (--overwrite true)")
+        if not todo and self.world_size == 1:
+            return
+        mine: list[Job | None] = [*todo] or [None]
+        model.max_pixels = max_pixels  # type: ignore[union-attr]
+        loader: DataLoader[Any] = DataLoader(mine, batch_size=None)  # type: ignore[arg-type]
+        super().predict(model, loader, return_predictions=False)
+        if not self.is_global_zero:
+            return
+        done, failures = model.done, model.failures  # type: ignore[union-attr]
         if failures:
-            raise UserError(f"{len(failures)} of {len(todo)} failed: " + "; ".join(failures))
-        if self.is_global_zero and todo:
-            print(f"{len(todo)} images written to {Path(output).expanduser()}")
+            raise UserError(
+                f"{len(failures)} of {done + len(failures)} failed: "  # type: ignore[arg-type, operator]
+                + "; ".join(failures)  # type: ignore[arg-type]
+            )
+        print(f"{done} images written to {folder}")
+
+
+def _check_writable(folder: Path) -> None:
+    """Notice before the work, not after it, that results could not be written."""
+    existing = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+    if not existing.is_dir():
+        raise UserError(f"--output {folder}: {existing} is a file, not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise UserError(f"--output {folder}: {existing} cannot be written to")

@@ -1,0 +1,110 @@
+"""One call that magnifies what you have: a Pillow image, a NumPy array, a torch tensor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fdnn.images import Array
+from fdnn.inference import TILE, upscale_pixels, upscale_planes
+from fdnn.models import Network
+from fdnn.models.ensemble import SelfEnsemble
+from fdnn.modes import from_pillow, to_pillow
+from fdnn.pretrained import load
+
+#: Dtypes of pixels in arrays.
+ARRAYS = ("uint8", "uint16", "float16", "float32", "float64")
+
+Picture = TypeVar("Picture", Image.Image, Array, Tensor)
+
+
+def upscale(
+    image: Picture,
+    net: Network | str | Path = "fdnn_x3",
+    *,
+    tile: int = TILE,
+    self_ensemble: bool = False,
+) -> Picture:
+    """Magnify an image; the network works on luma, chroma and alpha are magnified by bicubic.
+
+    Args:
+        image: One of
+
+            * a Pillow image: 8 bits, or 16-bit gray. Its EXIF orientation is applied;
+              palette and CMYK become RGB as :func:`fdnn.modes.to_array` says;
+            * a NumPy array, ``(h, w)`` or ``(h, w, c)``, uint8, uint16, or floating point in
+              [0, 1]; c = 1 (gray), 2 (gray + alpha), 3 (RGB) or 4 (RGB + alpha);
+            * a torch tensor, ``(c, h, w)`` or ``(n, c, h, w)``, uint8, or floating point in
+              [0, 1]; c as above.
+        net: A network, or what :func:`fdnn.load` takes. For many images, load it once.
+        tile: Side of the tiles in LR pixels that bound memory.
+        self_ensemble: Average over the eight flips and turns of the image: eight times as
+            slow, a little better.
+
+    Returns:
+        The magnified image: same kind, dtype, channels and device. A Pillow image keeps its
+        colour profile, EXIF and DPI in ``info``. Floating-point results lie in [0, 1].
+
+    Raises:
+        TypeError: If ``image`` is of another kind or dtype.
+        ValueError: If its shape or its range of values is another, or ``tile`` is not positive.
+        UserError: If ``net`` cannot be loaded, or the Pillow image has a mode without a
+            meaning in 8 or 16 bits.
+    """
+    if isinstance(image, Image.Image):
+        check: Any = None
+    elif isinstance(image, np.ndarray):
+        check = _check_array
+    elif isinstance(image, Tensor):
+        check = _check_tensor
+    else:
+        raise TypeError(
+            f"upscale takes a Pillow image, a NumPy array or a tensor, got {type(image).__name__}"
+        )
+    if check is not None:
+        check(image)
+    network = net if isinstance(net, Network) else load(net)
+    if self_ensemble:
+        network = SelfEnsemble(network)
+    if isinstance(image, Image.Image):
+        pixels, metadata = from_pillow(image)
+        return to_pillow(upscale_pixels(network, pixels, tile), metadata)
+    if isinstance(image, np.ndarray):
+        return upscale_pixels(network, image, tile).astype(image.dtype, copy=False)
+    if image.dim() == 3:
+        return upscale_planes(network, image, tile).contiguous()
+    return torch.stack([upscale_planes(network, one, tile) for one in image]).contiguous()
+
+
+def _check_array(image: Array) -> None:
+    if image.dtype.newbyteorder("=") not in ARRAYS:
+        raise TypeError(f"an array of pixels is one of {' '.join(ARRAYS)}, got {image.dtype}")
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.ndim not in {2, 3} or channels not in {1, 2, 3, 4} or 0 in image.shape:
+        raise ValueError(f"an array is (h, w) or (h, w, 1 to 4), got {image.shape}")
+    if np.issubdtype(image.dtype, np.floating):
+        _check_range(float(image.min()), float(image.max()))
+
+
+def _check_tensor(image: Tensor) -> None:
+    if image.dtype not in (torch.uint8, torch.uint16) and not image.dtype.is_floating_point:
+        raise TypeError(f"a tensor of pixels is uint8 or floating point, got {image.dtype}")
+    if image.dim() not in {3, 4} or image.shape[-3] not in {1, 2, 3, 4} or 0 in image.shape:
+        raise ValueError(
+            f"a tensor is (1 to 4, h, w) or (n, 1 to 4, h, w), got {tuple(image.shape)}"
+        )
+    if image.dtype.is_floating_point:
+        _check_range(float(image.min()), float(image.max()))
+
+
+def _check_range(low: float, high: float) -> None:
+    if not (low >= -1e-3 and high <= 1 + 1e-3):  # NaN fails too
+        raise ValueError(
+            f"floating-point pixels lie in [0, 1], got {low:g} to {high:g}; "
+            "divide by the peak, or convert to uint8"
+        )

@@ -1,0 +1,172 @@
+"""Files of several images: animated GIF, WebP and PNG, and TIFF with pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fdnn import metadata
+from fdnn.atomic import replacing
+from fdnn.errors import ImageError, UserError
+from fdnn.images import (
+    MAX_PIXELS,
+    check_format,
+    check_pixels,
+    has_16_bit_colour,
+    on_or_off,
+    open_image,
+)
+from fdnn.metadata import Metadata
+from fdnn.modes import Array, from_pillow
+
+ANIMATIONS = frozenset({".gif", ".webp", ".png"})
+PAGES = frozenset({".tif", ".tiff"})
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """What a file of several images says of them.
+
+    Attributes:
+        count: Number of images.
+        durations: Milliseconds that each is shown; ``None`` for pages.
+        loop: How often an animation is shown, 0 for ever; ``None``: not said.
+        default_image: Whether the first image of a PNG is not part of the animation.
+        about: Metadata of the first image.
+    """
+
+    count: int
+    durations: tuple[float, ...] | None
+    loop: int | None
+    default_image: bool
+    about: Metadata
+
+
+def is_sequence(path: Path) -> bool:
+    """Tell whether a file holds several images; ``False`` too if it cannot be read."""
+    try:
+        with open_image(path) as image:
+            several = image.format in {"GIF", "WEBP", "PNG", "TIFF"}
+            return several and getattr(image, "is_animated", False)
+    except ImageError:
+        return False
+
+
+def inspect(path: Path, max_pixels: int = MAX_PIXELS) -> Sequence:
+    """Look at all images of a file once.
+
+    Args:
+        path: An animation or a TIFF.
+        max_pixels: Refuse images with more pixels.
+
+    Raises:
+        ImageError: If one of them is damaged, too large, or 16-bit colour.
+    """
+    with open_image(path, max_pixels) as image:
+        count: int = image.n_frames  # type: ignore[attr-defined]
+        default_image = bool(image.info.get("default_image", False))
+        about, loop = metadata.of(image), image.info.get("loop")
+        durations = []
+        for index in range(count):
+            image.seek(index)
+            check_pixels(path, *image.size, max_pixels)
+            if has_16_bit_colour(image):
+                raise ImageError(f"{path}: 16-bit colour in a file of several images; split it")
+            image.load()
+            loop = image.info.get("loop", loop)
+            durations.append(float(image.info.get("duration") or 0))
+        pages = image.format == "TIFF"
+    return Sequence(count, None if pages else tuple(durations), loop, default_image, about)
+
+
+def read_frames(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Array]:
+    """Read the images of a file one after the other, each whole, as they are shown.
+
+    Args:
+        path: An animation or a TIFF.
+        max_pixels: Refuse images with more pixels.
+
+    Yields:
+        Pixels as :func:`fdnn.images.read_image` returns them.
+
+    Raises:
+        ImageError: If one of them is damaged or too large.
+    """
+    with open_image(path, max_pixels) as image:
+        for index in range(image.n_frames):  # type: ignore[attr-defined]
+            image.seek(index)
+            check_pixels(path, *image.size, max_pixels)
+            image.load()
+            yield from_pillow(image, str(path))[0]
+
+
+def check_sequence(path: Path, sequence: Sequence) -> None:
+    """Find out whether a format can hold several images, before they are worked on.
+
+    Raises:
+        UserError: If it cannot.
+    """
+    fitting = PAGES if sequence.durations is None else ANIMATIONS
+    if path.suffix.lower() not in fitting:
+        raise UserError(
+            f"{path}: cannot hold the {sequence.count} images of its source; "
+            f"choose --format {' or '.join(sorted(s[1:] for s in fitting))}"
+        )
+
+
+def write_frames(path: Path, frames: Iterator[Array], sequence: Sequence) -> None:
+    """Write an animation, or a TIFF with pages; the file appears whole or not at all.
+
+    Pillow holds all frames of a GIF or PNG in memory, those of a WebP or TIFF one by one.
+
+    Args:
+        path: Target; its folder is created.
+        frames: Images as :func:`read_frames` yields them; taken one by one.
+        sequence: Durations, loop and metadata to write.
+
+    Raises:
+        UserError: If the format cannot hold them.
+        OSError: If the disk is full, or the folder cannot be written to.
+    """
+    check_sequence(path, sequence)
+    suffix = path.suffix.lower()
+
+    def images() -> Iterator[Image.Image]:
+        for pixels in frames:
+            size, channels = (pixels.shape[1], pixels.shape[0]), np.atleast_3d(pixels).shape[2]
+            check_format(path, size, channels, pixels.dtype == np.uint16)
+            yield _for_format(Image.fromarray(pixels), suffix)
+
+    rest = images()
+    first = next(rest)
+    gray = first.mode in {"L", "LA", "I;16"}
+    options: dict[str, Any] = sequence.about.options(suffix, first.size, gray)
+    if sequence.durations is not None:
+        shown = sequence.durations[1:] if sequence.default_image else sequence.durations
+        options["duration"] = [round(milliseconds) for milliseconds in shown]
+        if sequence.loop is not None:
+            options["loop"] = sequence.loop
+    if suffix == ".gif":
+        # Each frame is whole: where it is transparent, the one before must go.
+        options |= {"disposal": 2 if first.mode == "RGBA" else 0, "optimize": False}
+    others: Iterable[Image.Image] = rest
+    if suffix == ".png":
+        options["default_image"] = sequence.default_image
+        others = list(rest)  # Pillow goes through them twice
+    if suffix == ".webp":
+        options["quality"] = 95
+    with replacing(path) as temporary:
+        first.save(temporary, save_all=True, append_images=others, **options)
+
+
+def _for_format(image: Image.Image, suffix: str) -> Image.Image:
+    if suffix == ".gif" and image.mode in {"LA", "RGBA"}:
+        return on_or_off(image)
+    if suffix == ".webp":
+        return image.convert("RGBA" if image.mode in {"LA", "RGBA"} else "RGB")
+    return image

@@ -1,0 +1,122 @@
+"""Which file becomes which: files, folders and patterns in, names below a folder out."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fdnn.errors import UserError
+from fdnn.images import EXTENSIONS
+from fdnn.video import VIDEOS
+
+
+class Job(NamedTuple):
+    """A file to magnify.
+
+    Attributes:
+        source: Image, animation or video.
+        target: Result.
+    """
+
+    source: Path
+    target: Path
+
+
+def plan(
+    inputs: Sequence[str], output: str, file_format: str | None = None, suffix: str = ""
+) -> list[Job]:
+    """Decide which file each input becomes.
+
+    The plan depends on the inputs alone, not on what lies in the output folder, so that
+    several processes make the same one.
+
+    Args:
+        inputs: Files, folders (with all folders below), or patterns such as ``photos/*.png``
+            (``**`` for any folders). What is found in a folder, or below the fixed part of a
+            pattern, keeps its place below ``output``. Hidden files are left out.
+        output: Folder for the results.
+        file_format: Extension of the results, such as ``png`` (of videos if it is one of
+            theirs, such as ``mp4``); default: that of each input.
+        suffix: Goes between name and extension of the results.
+
+    Returns:
+        Jobs in the order of the inputs, sorted by name inside folders.
+
+    Raises:
+        UserError: If there is no input, two inputs would get the same name, a result would
+            overwrite an input, or the format is unknown.
+    """
+    if not inputs:
+        raise UserError("nothing to do; name images or folders with --input")
+    extension = f".{file_format.lower().lstrip('.')}" if file_format else None
+    if extension is not None and extension not in EXTENSIONS | VIDEOS:
+        raise UserError(
+            f"unknown --format {file_format!r}; use one of {' '.join(sorted(EXTENSIONS | VIDEOS))}"
+        )
+    if "/" in suffix or "\\" in suffix:
+        raise UserError(f"--suffix {suffix!r} is a part of a file name; folders go to --output")
+    folder = Path(output).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {folder} is a file; name a folder")
+    jobs: dict[Path, Job] = {}
+    for name in inputs:
+        for source, place in _find(name, folder):
+            target = folder / place.with_name(
+                place.stem + suffix + _extension(source.suffix, extension)
+            )
+            if target in jobs and jobs[target].source.resolve() != source.resolve():
+                raise UserError(f"{jobs[target].source} and {source} would both become {target}")
+            jobs[target] = Job(source, target)
+    sources = {job.source.resolve() for job in jobs.values()}
+    for job in jobs.values():
+        if job.target.resolve() in sources:
+            raise UserError(f"{job.target} would be overwritten; choose another --output folder")
+    return list(jobs.values())
+
+
+def _extension(of_source: str, wanted: str | None) -> str:
+    is_video = of_source.lower() in VIDEOS
+    return of_source if wanted is None or is_video != (wanted in VIDEOS) else wanted
+
+
+def _find(name: str, output: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield the files that an input names, each with its place below the output folder."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        found = list(_below(path, path.rglob("*"), output))
+        if not found:
+            kinds = " ".join(sorted(EXTENSIONS | VIDEOS))
+            raise UserError(f"no image or video ({kinds}) in folder: {path}")
+        yield from found
+    elif path.exists():
+        yield path, Path(path.name)
+    elif glob.has_magic(name):
+        fixed = Path(*_before_pattern(path.parts))
+        matches = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207
+        found = list(_below(fixed, matches, output))
+        if not found:
+            raise UserError(f"no image or video matches {name!r}")
+        yield from found
+    else:
+        raise UserError(f"no such file or folder: {path}")
+
+
+def _before_pattern(parts: Sequence[str]) -> Iterator[str]:
+    for part in parts:
+        if glob.has_magic(part):
+            return
+        yield part
+
+
+def _below(root: Path, paths: Iterator[Path], output: Path) -> Iterator[tuple[Path, Path]]:
+    inside = output.resolve() != root.resolve()  # then results of an earlier run are no inputs
+    for path in sorted(paths):
+        place = path.relative_to(root)
+        if any(part.startswith(".") for part in place.parts):
+            continue
+        if inside and path.resolve().is_relative_to(output.resolve()):
+            continue
+        if path.suffix.lower() in EXTENSIONS | VIDEOS and path.is_file():
+            yield path, place

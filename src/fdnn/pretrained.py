@@ -1,0 +1,60 @@
+"""Trained networks by name: those shipped with the source, files, the Hugging Face hub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from fdnn import weights
+from fdnn.errors import UserError
+from fdnn.models import Network
+
+#: The weights that come with the source tree.
+SHIPPED = Path(__file__).parents[2] / "checkpoints"
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def load(name: str | Path) -> Network:
+    """Make a trained network, ready for use.
+
+    Args:
+        name: The name of shipped weights, such as ``fdnn_x3``; or a path to a folder with
+            ``model.safetensors``, a .safetensors or a .ckpt file; or the id of a repository
+            ``owner/name`` on the Hugging Face hub that holds a ``model.safetensors`` of this
+            project (needs the extra ``fdnn[hub]``). Names of shipped weights come first, then
+            existing paths.
+
+    Returns:
+        The network in evaluation mode, on the CPU.
+
+    Raises:
+        UserError: If there are no such weights, they are damaged, describe an unknown
+            network, or the hub cannot be reached.
+    """
+    text = str(name)
+    if text in shipped():
+        return weights.load(SHIPPED / text)
+    path = Path(name).expanduser()
+    if path.exists():
+        return weights.load(path)
+    if isinstance(name, str) and _is_hub_id(name):
+        from fdnn.hub import from_hub
+
+        return from_hub(name)
+    raise UserError(
+        f"no weights {text!r}; name shipped ones ({', '.join(shipped()) or 'none here'}), "
+        "a path, or a Hugging Face id owner/name"
+    )
+
+
+def shipped() -> list[str]:
+    """List the names of the shipped weights."""
+    return sorted(file.parent.name for file in SHIPPED.glob(f"*/{weights.FILE_NAME}"))
+
+
+def _is_hub_id(name: str) -> bool:
+    # "checkpoints/fdnn_x9" is a path with a mistake, not somebody's repository.
+    looks_like_file = Path(name).suffix in {".safetensors", ".ckpt", ".pt", ".pth"}
+    below_a_folder = Path(name).parent.is_dir()
+    return bool(HUB_ID.fullmatch(name)) and not looks_like_file and not below_a_folder

@@ -1,0 +1,113 @@
+"""Files with 16 bits a channel in colour, which Pillow would reduce to 8."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fdnn.errors import ImageError
+from fdnn.metadata import Metadata
+from fdnn.modes import Array
+
+#: Length of a PNG's signature and first chunk, after which the others may stand.
+PNG_HEAD = 8 + 25
+
+
+def read(path: Path, mode: str) -> Array:
+    """Read a 16-bit colour file as it is stored, without turning it.
+
+    Args:
+        path: A PNG or TIFF.
+        mode: ``RGB``, ``RGBA`` or ``LA``, as Pillow calls it.
+
+    Returns:
+        ``(h, w, c)`` uint16.
+
+    Raises:
+        ImageError: If OpenCV cannot read it.
+    """
+    import cv2
+
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
+        raise ImageError(f"{path}: this kind of 16-bit colour file is not supported")
+    if mode == "LA":
+        return np.ascontiguousarray(pixels[..., [0, 3]])
+    order = [2, 1, 0] if pixels.shape[2] == 3 else [2, 1, 0, 3]
+    return np.ascontiguousarray(pixels[..., order])
+
+
+def write(path: Path, image: Array, about: Metadata) -> None:
+    """Write a 16-bit PNG or TIFF in colour.
+
+    Args:
+        path: An existing file with the extension of its format, which is overwritten.
+        image: ``(h, w, c)`` uint16, c = 2 to 4; gray with alpha becomes RGB with alpha.
+        about: Colour profile and DPI are written to both formats, EXIF to PNG.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    if image.shape[2] == 2:
+        image = image[..., [0, 0, 0, 1]]
+    suffix = path.suffix.lower()
+    options = about.options(suffix, (image.shape[1], image.shape[0]), gray=False)
+    if suffix == ".png":
+        _write_png(path, image, options)
+    else:
+        _write_tiff(path, image, options)
+
+
+def _write_tiff(path: Path, image: Array, options: dict[str, Any]) -> None:
+    import tifffile
+
+    tifffile.imwrite(
+        path,
+        image,
+        photometric="rgb",
+        extrasamples=["unassalpha"] * (image.shape[2] - 3),
+        iccprofile=options.get("icc_profile"),
+        resolution=options.get("dpi"),
+        resolutionunit="INCH" if "dpi" in options else None,
+        metadata=None,
+    )
+
+
+def _write_png(path: Path, image: Array, options: dict[str, Any]) -> None:
+    import cv2
+
+    order = cv2.COLOR_RGB2BGR if image.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+    bare = path.with_name(path.stem + ".bare.png")
+    try:
+        # OpenCV knows no DPI and no profile: they are put in between.
+        if not cv2.imwrite(str(bare), cv2.cvtColor(image, order)):
+            raise OSError(None, "a 16-bit PNG could not be written", str(path))
+        with bare.open("rb") as source, path.open("wb") as target:
+            target.write(source.read(PNG_HEAD))
+            target.writelines(_chunks(options))
+            shutil.copyfileobj(source, target)
+    finally:
+        bare.unlink(missing_ok=True)
+
+
+def _chunks(options: dict[str, Any]) -> list[bytes]:
+    chunks = []
+    icc, exif, dpi = (options.get(key) for key in ("icc_profile", "exif", "dpi"))
+    if isinstance(icc, bytes):
+        chunks.append(_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc)))
+    if isinstance(dpi, tuple):
+        per_metre = [round(value / 0.0254) for value in dpi]
+        chunks.append(_chunk(b"pHYs", struct.pack(">IIB", *per_metre, 1)))
+    if isinstance(exif, bytes):
+        chunks.append(_chunk(b"eXIf", exif.removeprefix(b"Exif\0\0")))
+    return chunks
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    check = zlib.crc32(name + data)
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", check)

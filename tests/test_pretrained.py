@@ -1,0 +1,39 @@
+import pytest
+import torch
+
+from fdnn import pretrained
+from fdnn.errors import UserError
+from fdnn.models import FDNN
+from fdnn.weights import FILE_NAME, save_weights
+from fdnn.weights import load as load_file
+
+
+def same(a, b) -> bool:
+    lr = torch.rand(1, 1, 5, 6)
+    with torch.no_grad():
+        return torch.equal(a(lr), b(lr))
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_shipped_names(scale) -> None:
+    net = pretrained.load(f"fdnn_x{scale}")
+    assert net.scale == scale
+    assert not net.training
+    assert same(net, load_file(pretrained.SHIPPED / f"fdnn_x{scale}"))
+
+
+def test_paths(tmp_path, monkeypatch) -> None:
+    net = FDNN(2, channels=4)
+    save_weights(net, tmp_path / "mine" / FILE_NAME)
+    for name in (tmp_path / "mine", str(tmp_path / "mine"), str(tmp_path / "mine" / FILE_NAME)):
+        assert same(pretrained.load(name), net)
+    monkeypatch.chdir(tmp_path)
+    assert same(pretrained.load("mine"), net)
+
+
+@pytest.mark.parametrize("name", ["fdnn_x9", "/none/at/all", "folder/fdnn_x9", "a/b.ckpt", ""])
+def test_unknown(tmp_path, monkeypatch, name) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"no weights"):
+        pretrained.load(name)

@@ -1,0 +1,112 @@
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fdnn.errors import ImageError, UserError
+from fdnn.magnify import magnify_file
+from fdnn.models import Bicubic
+
+av = pytest.importorskip("av")
+NET = Bicubic(2)
+RED, BLUE = (200, 60, 40), (30, 80, 190)
+
+
+def make(path: Path, size=(32, 24), frames=5, sound=True, colorspace=1) -> Path:
+    """Left half red, right half blue; frames shown for 1/10 s; a tone."""
+    pixels = np.empty((size[1], size[0], 3), np.uint8)
+    pixels[:, : size[0] // 2], pixels[:, size[0] // 2 :] = RED, BLUE
+    with av.open(str(path), "w") as out:
+        codec = {".webm": "libvpx-vp9"}.get(path.suffix, "libx264")
+        video = out.add_stream(codec, rate=10, options={"crf": "4"})
+        video.width, video.height, video.pix_fmt = *size, "yuv420p"
+        video.codec_context.colorspace = colorspace
+        audio = out.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48000)
+        tone = (np.sin(np.arange(24000) / 20) * 9000).astype(np.int16)
+        for i in range(frames):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace=colorspace)
+            frame.pts, frame.time_base = i, Fraction(1, 10)
+            out.mux(video.encode(frame))
+        if sound:
+            samples = av.AudioFrame.from_ndarray(
+                np.stack([tone, tone]).T.reshape(1, -1), "s16", "stereo"
+            )
+            samples.rate, samples.pts = 48000, 0
+            resampler = av.AudioResampler(
+                audio.format, audio.layout, 48000, audio.frame_size or 960
+            )
+            for piece in [*resampler.resample(samples), *resampler.resample(None)]:
+                out.mux(audio.encode(piece))
+        out.mux(video.encode())
+        out.mux(audio.encode())
+    return path
+
+
+def read(path: Path) -> tuple[list, bytes]:
+    with av.open(str(path)) as opened:
+        frames = [(f.time, f.to_ndarray(format="rgb24")) for f in opened.decode(video=0)]
+    with av.open(str(path)) as opened:
+        sound = b"".join(bytes(p) for p in opened.demux(opened.streams.audio) if p.dts is not None)
+    return frames, sound
+
+
+@pytest.mark.parametrize("colorspace", [1, 5])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".webm"])
+def test_colour_times_and_sound_are_kept(tmp_path, suffix, colorspace) -> None:
+    source = make(tmp_path / f"a{suffix}", colorspace=colorspace)
+    seen = []
+
+    def track(items, total, name):
+        seen.append(name)
+        return items
+
+    magnify_file(NET, source, tmp_path / f"b{suffix}", track=track)
+    (before, sound), (after, again) = read(source), read(tmp_path / f"b{suffix}")
+    assert [t for t, _ in after] == pytest.approx([t for t, _ in before], abs=2e-3)
+    assert len(after) == 5
+    for _, pixels in after:
+        assert pixels.shape == (48, 64, 3)
+        for x, colour in ((12, RED), (52, BLUE)):
+            assert np.abs(pixels[24, x].astype(int) - colour).max() <= 9
+    assert sound
+    assert again == sound
+    assert seen == [source.name]
+
+
+def test_silent_and_odd_size(tmp_path) -> None:
+    source = make(tmp_path / "a.mp4", sound=False)
+    magnify_file(Bicubic(3), source, tmp_path / "b.mp4")
+    assert read(tmp_path / "b.mp4")[0][0][1].shape == (72, 96, 3)
+
+
+def test_result_that_would_be_odd_loses_a_row(tmp_path) -> None:
+    from fdnn.video import magnify_video
+
+    source = make(tmp_path / "a.mp4", sound=False)
+    magnify_video(source, tmp_path / "b.mp4", lambda x: x[:-1, :-1])
+    assert read(tmp_path / "b.mp4")[0][0][1].shape == (22, 30, 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 100])
+def test_damaged(tmp_path, content) -> None:
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(ImageError, match=r"a\.mp4: cannot be read"):
+        magnify_file(NET, tmp_path / "a.mp4", tmp_path / "b.mp4")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_too_large_and_missing(tmp_path) -> None:
+    source = make(tmp_path / "a.mp4", frames=1)
+    with pytest.raises(ImageError, match="--max_pixels 768"):
+        magnify_file(NET, source, tmp_path / "b.mp4", max_pixels=767)
+    with pytest.raises(ImageError, match="no such file"):
+        magnify_file(NET, tmp_path / "c.mp4", tmp_path / "b.mp4")
+
+
+def test_without_pyav(tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(UserError, match=r"video needs PyAV; pip install 'fdnn\[video\]'"):
+        magnify_file(NET, tmp_path / "a.mp4", tmp_path / "b.mp4")
