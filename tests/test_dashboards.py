@@ -117,3 +117,15 @@ def test_sweep_config_names_options_that_exist(tmp_path, monkeypatch, capsys) ->
     assert shown["model"]["optimizer"]["init_args"]["lr"] == 0.0005
     assert shown["model"]["loss"]["init_args"]["kl_weight"] == 0.0
     assert shown["data"]["batch_size"] == 4
+
+
+def test_no_account_is_one_line(tiny, tmp_path, monkeypatch, capsys) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    assert main(["fit", *tiny, "--wandb.mode", "online"]) == 1
+    error = capsys.readouterr().err
+    assert "error: W&B: No API key configured" in error
+    assert "--wandb.mode offline" in error
+    assert "Traceback" not in error

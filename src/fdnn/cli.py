@@ -314,4 +314,11 @@ def main(args: Sequence[str] | None = None) -> int:
         reason = " ".join(str(error).split())
         print(f"error: {reason} Go on with --ckpt_path last.", file=sys.stderr)
         return 1
+    except Exception as error:
+        # wandb is not imported before it is used; its errors are known by where they are from.
+        if type(error).__module__.partition(".")[0] != "wandb":
+            raise
+        reason = " ".join(str(error).split())
+        print(f"error: W&B: {reason} Or go on with --wandb.mode offline.", file=sys.stderr)
+        return 1
     return 0
