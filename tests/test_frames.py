@@ -3,8 +3,9 @@ import pytest
 from PIL import Image
 
 from fdnn.errors import ImageError, UserError
-from fdnn.frames import inspect, is_sequence, read_frames
+from fdnn.frames import Sequence, inspect, is_sequence, read_frames, write_frames
 from fdnn.magnify import magnify_file
+from fdnn.metadata import Metadata
 from fdnn.models import Bicubic
 
 NET = Bicubic(2)
@@ -107,6 +108,14 @@ def test_frames_too_large_and_16_bit_pages(tmp_path) -> None:
     first.save(tmp_path / "a.gif", save_all=True, append_images=rest)
     with pytest.raises(ImageError, match="--max_pixels 96"):
         magnify_file(NET, tmp_path / "a.gif", tmp_path / "b.gif", max_pixels=95)
+
+
+def test_frames_of_different_sizes(tmp_path) -> None:
+    frames = iter([np.zeros((4, 4, 3), np.uint8), np.zeros((9, 5, 3), np.uint8)])
+    series = Sequence(2, (10.0, 10.0), 0, False, Metadata())
+    with pytest.raises((UserError, OSError), match=r"x\.webp|different"):
+        write_frames(tmp_path / "x.webp", frames, series)
+    assert not list(tmp_path.iterdir())
 
 
 def test_still_gif(tmp_path) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from fdnn import metadata
-from fdnn.atomic import replacing
 from fdnn.errors import ImageError, UserError
 from fdnn.images import (
     MAX_PIXELS,
@@ -20,6 +19,7 @@ from fdnn.images import (
     has_16_bit_colour,
     on_or_off,
     open_image,
+    writing,
 )
 from fdnn.metadata import Metadata
 from fdnn.modes import Array, from_pillow
@@ -160,7 +160,7 @@ def write_frames(path: Path, frames: Iterator[Array], sequence: Sequence) -> Non
         others = list(rest)  # Pillow goes through them twice
     if suffix == ".webp":
         options["quality"] = 95
-    with replacing(path) as temporary:
+    with writing(path) as temporary:
         first.save(temporary, save_all=True, append_images=others, **options)
 
 
