@@ -173,7 +173,7 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("predict", X2, "--input"),
         ("predict", [*X2, "--input", "gone.png"], "gone.png"),
         ("predict", [*X2, "--input", "photos", "--output", "photos"], "overwritten"),
-        ("predict", [*X2, "--input", "photos", "--format", "gif"], "gif"),
+        ("predict", [*X2, "--input", "photos", "--format", "xyz"], "xyz"),
     ],
 )  # fmt: skip
 def test_mistakes_give_one_line(tiny, tmp_path, capsys, command, options, message) -> None:

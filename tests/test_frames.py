@@ -3,8 +3,9 @@ import pytest
 from PIL import Image
 
 from fdnn.errors import ImageError, UserError
-from fdnn.frames import inspect, is_sequence, read_frames
+from fdnn.frames import Series, inspect, is_series, read_frames, write_frames
 from fdnn.magnify import magnify_file
+from fdnn.metadata import Metadata
 from fdnn.models import Bicubic
 
 NET = Bicubic(2)
@@ -23,7 +24,7 @@ def test_animations_keep_durations_and_loop(tmp_path, source, target) -> None:
     durations = [100, 50, 200, 70]
     file = tmp_path / f"a{source}"
     first.save(file, save_all=True, append_images=rest, duration=durations, loop=3)
-    assert is_sequence(file)
+    assert is_series(file)
     magnify_file(NET, file, tmp_path / f"b{target}")
     found = inspect(tmp_path / f"b{target}")
     assert (found.count, found.loop) == (4, 3)
@@ -62,6 +63,14 @@ def test_picture_of_a_png_that_is_not_animated(tmp_path) -> None:
     assert (after.default_image, after.count, after.durations) == (
         True, before.count, before.durations,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("target", "loop"), [(".gif", None), (".webp", 1), (".png", 1)])
+def test_shown_once(tmp_path, target, loop) -> None:
+    first, *rest = colours(3)
+    first.save(tmp_path / "a.gif", save_all=True, append_images=rest, duration=50)
+    magnify_file(NET, tmp_path / "a.gif", tmp_path / f"b{target}")
+    assert inspect(tmp_path / f"b{target}").loop == loop
 
 
 def test_pages_of_different_size_and_kind(tmp_path, random) -> None:
@@ -107,6 +116,14 @@ def test_frames_too_large_and_16_bit_pages(tmp_path) -> None:
     first.save(tmp_path / "a.gif", save_all=True, append_images=rest)
     with pytest.raises(ImageError, match="--max_pixels 96"):
         magnify_file(NET, tmp_path / "a.gif", tmp_path / "b.gif", max_pixels=95)
+
+
+def test_frames_of_different_sizes(tmp_path) -> None:
+    frames = iter([np.zeros((4, 4, 3), np.uint8), np.zeros((9, 5, 3), np.uint8)])
+    series = Series(2, (10.0, 10.0), 0, False, Metadata())
+    with pytest.raises((UserError, OSError), match=r"x\.webp|different"):
+        write_frames(tmp_path / "x.webp", frames, series)
+    assert not list(tmp_path.iterdir())
 
 
 def test_still_gif(tmp_path) -> None:

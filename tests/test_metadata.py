@@ -133,6 +133,15 @@ def test_upright_and_the_image_itself_stays(random) -> None:
         assert image.getexif()[metadata.ORIENTATION] == turn
 
 
+def test_exif_too_long_for_jpeg_is_left_out(tmp_path, random) -> None:
+    data = exif(1)
+    data[ExifTags.Base.ImageDescription] = "x" * 70_000
+    pixels = np.asarray(rgb(random))
+    for suffix, kept in ((".jpg", False), (".png", True)):
+        write_image(tmp_path / f"x{suffix}", pixels, metadata.Metadata(exif=data.tobytes()))
+        assert (read_picture(tmp_path / f"x{suffix}")[1].exif is not None) is kept
+
+
 @pytest.mark.parametrize("dpi", [(0, 0), ("x", 1), (float("nan"), 1), None, (1e9, 1)])
 def test_nonsense_is_left_out(dpi) -> None:
     image = Image.new("L", (2, 2))

@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from fdnn import metadata
-from fdnn.atomic import replacing
 from fdnn.errors import ImageError, UserError
 from fdnn.images import (
     MAX_PIXELS,
@@ -20,6 +19,7 @@ from fdnn.images import (
     has_16_bit_colour,
     on_or_off,
     open_image,
+    writing,
 )
 from fdnn.metadata import Metadata
 from fdnn.modes import Array, from_pillow
@@ -29,7 +29,7 @@ PAGES = frozenset({".tif", ".tiff"})
 
 
 @dataclass(frozen=True)
-class Sequence:
+class Series:
     """What a file of several images says of them.
 
     Attributes:
@@ -47,17 +47,17 @@ class Sequence:
     about: Metadata
 
 
-def is_sequence(path: Path) -> bool:
+def is_series(path: Path, max_pixels: int = MAX_PIXELS) -> bool:
     """Tell whether a file holds several images; ``False`` too if it cannot be read."""
     try:
-        with open_image(path) as image:
+        with open_image(path, max_pixels) as image:
             several = image.format in {"GIF", "WEBP", "PNG", "TIFF"}
             return several and getattr(image, "is_animated", False)
     except ImageError:
         return False
 
 
-def inspect(path: Path, max_pixels: int = MAX_PIXELS) -> Sequence:
+def inspect(path: Path, max_pixels: int = MAX_PIXELS) -> Series:
     """Look at all images of a file once.
 
     Args:
@@ -81,7 +81,7 @@ def inspect(path: Path, max_pixels: int = MAX_PIXELS) -> Sequence:
             loop = image.info.get("loop", loop)
             durations.append(float(image.info.get("duration") or 0))
         pages = image.format == "TIFF"
-    return Sequence(count, None if pages else tuple(durations), loop, default_image, about)
+    return Series(count, None if pages else tuple(durations), loop, default_image, about)
 
 
 def read_frames(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Array]:
@@ -105,21 +105,21 @@ def read_frames(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Array]:
             yield from_pillow(image, str(path))[0]
 
 
-def check_sequence(path: Path, sequence: Sequence) -> None:
+def check_series(path: Path, series: Series) -> None:
     """Find out whether a format can hold several images, before they are worked on.
 
     Raises:
         UserError: If it cannot.
     """
-    fitting = PAGES if sequence.durations is None else ANIMATIONS
+    fitting = PAGES if series.durations is None else ANIMATIONS
     if path.suffix.lower() not in fitting:
         raise UserError(
-            f"{path}: cannot hold the {sequence.count} images of its source; "
+            f"{path}: cannot hold the {series.count} images of its source; "
             f"choose --format {' or '.join(sorted(s[1:] for s in fitting))}"
         )
 
 
-def write_frames(path: Path, frames: Iterator[Array], sequence: Sequence) -> None:
+def write_frames(path: Path, frames: Iterator[Array], series: Series) -> None:
     """Write an animation, or a TIFF with pages; the file appears whole or not at all.
 
     Pillow holds all frames of a GIF or PNG in memory, those of a WebP or TIFF one by one.
@@ -127,13 +127,13 @@ def write_frames(path: Path, frames: Iterator[Array], sequence: Sequence) -> Non
     Args:
         path: Target; its folder is created.
         frames: Images as :func:`read_frames` yields them; taken one by one.
-        sequence: Durations, loop and metadata to write.
+        series: Durations, loop and metadata to write.
 
     Raises:
         UserError: If the format cannot hold them.
         OSError: If the disk is full, or the folder cannot be written to.
     """
-    check_sequence(path, sequence)
+    check_series(path, series)
     suffix = path.suffix.lower()
 
     def images() -> Iterator[Image.Image]:
@@ -145,22 +145,24 @@ def write_frames(path: Path, frames: Iterator[Array], sequence: Sequence) -> Non
     rest = images()
     first = next(rest)
     gray = first.mode in {"L", "LA", "I;16"}
-    options: dict[str, Any] = sequence.about.options(suffix, first.size, gray)
-    if sequence.durations is not None:
-        shown = sequence.durations[1:] if sequence.default_image else sequence.durations
+    options: dict[str, Any] = series.about.options(suffix, first.size, gray)
+    if series.durations is not None:
+        shown = series.durations[1:] if series.default_image else series.durations
         options["duration"] = [round(milliseconds) for milliseconds in shown]
-        if sequence.loop is not None:
-            options["loop"] = sequence.loop
+        if series.loop is not None:
+            options["loop"] = series.loop
+        elif suffix != ".gif":
+            options["loop"] = 1  # as a GIF that says nothing is shown
     if suffix == ".gif":
         # Each frame is whole: where it is transparent, the one before must go.
         options |= {"disposal": 2 if first.mode == "RGBA" else 0, "optimize": False}
     others: Iterable[Image.Image] = rest
     if suffix == ".png":
-        options["default_image"] = sequence.default_image
+        options["default_image"] = series.default_image
         others = list(rest)  # Pillow goes through them twice
     if suffix == ".webp":
         options["quality"] = 95
-    with replacing(path) as temporary:
+    with writing(path) as temporary:
         first.save(temporary, save_all=True, append_images=others, **options)
 
 

@@ -169,6 +169,24 @@ def check_format(path: Path, size: tuple[int, int], channels: int, deep: bool) -
         )
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Lend a temporary file, see :func:`fdnn.atomic.replacing`, and say what went wrong with it.
+
+    Raises:
+        UserError: If an encoder refuses the image.
+        OSError: If the disk is full, or the folder cannot be written to.
+    """
+    with replacing(path) as temporary:
+        try:
+            yield temporary
+        except (UserError, OSError, MemoryError):
+            raise
+        except Exception as error:  # encoders say in many ways that they cannot
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(f"{path}: cannot be written ({reason})") from None
+
+
 def write_image(path: Path, image: Array, about: Metadata | None = None) -> None:
     """Write an image in the format that the file's extension names.
 
@@ -191,7 +209,7 @@ def write_image(path: Path, image: Array, about: Metadata | None = None) -> None
     if channels == 2 and suffix in {".bmp", ".webp"}:
         image = image[..., [0, 0, 0, 1]]
     about = about or Metadata()
-    with replacing(path) as temporary:
+    with writing(path) as temporary:
         if image.dtype == np.uint16 and channels > 1:
             wide.write(temporary, image, about)
             return

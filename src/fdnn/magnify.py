@@ -55,12 +55,12 @@ def magnify_file(
         magnify_video(
             source, target, magnify, max_pixels, lambda items, n: track(items, n, source.name)
         )
-    elif frames.is_sequence(source):
-        sequence = frames.inspect(source, max_pixels)
-        frames.check_sequence(target, sequence)
+    elif frames.is_series(source, max_pixels):
+        series = frames.inspect(source, max_pixels)
+        frames.check_series(target, series)
         images = frames.read_frames(source, max_pixels)
-        large = (magnify(image) for image in track(images, sequence.count, source.name))
-        frames.write_frames(target, large, sequence)
+        large = (magnify(image) for image in track(images, series.count, source.name))
+        frames.write_frames(target, large, series)
     else:
         pixels, about = read_picture(source, max_pixels)
         channels = 1 if pixels.ndim == 2 else pixels.shape[2]

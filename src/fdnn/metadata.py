@@ -13,6 +13,9 @@ from PIL import ExifTags, Image
 
 ORIENTATION = int(ExifTags.Base.Orientation)
 
+#: What fits into a JPEG's one segment of EXIF.
+JPEG_EXIF = 65_500
+
 #: Tags of a TIFF's layout, which is not that of the file that is written. Resolution is
 #: written on its own.
 LAYOUT = frozenset(
@@ -50,7 +53,9 @@ class Metadata:
         if self.icc and fits(self.icc, gray) and suffix not in {".bmp", ".gif"}:
             options["icc_profile"] = self.icc
         if self.exif and suffix not in {".bmp", ".gif"}:
-            options["exif"] = with_size(self.exif, size)
+            exif = with_size(self.exif, size)
+            if suffix not in {".jpg", ".jpeg"} or len(exif) <= JPEG_EXIF:
+                options["exif"] = exif
         if self.dpi and suffix not in {".webp", ".gif"}:
             options["dpi"] = self.dpi
         return options

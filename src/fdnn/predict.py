@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from fdnn.errors import UserError
 from fdnn.images import MAX_PIXELS
+from fdnn.module import SuperResolution
 from fdnn.plan import Job, plan
 
 
@@ -72,17 +73,16 @@ class Trainer(pl.Trainer):
         if not todo and self.world_size == 1:
             return
         mine: list[Job | None] = [*todo] or [None]
-        model.max_pixels = max_pixels  # type: ignore[union-attr]
+        assert isinstance(model, SuperResolution)
+        model.max_pixels = max_pixels
         loader: DataLoader[Any] = DataLoader(mine, batch_size=None)  # type: ignore[arg-type]
         super().predict(model, loader, return_predictions=False)
         if not self.is_global_zero:
             return
-        done, failures = model.done, model.failures  # type: ignore[union-attr]
+        done, failures = model.done, model.failures
         if failures:
-            raise UserError(
-                f"{len(failures)} of {done + len(failures)} failed: "  # type: ignore[arg-type, operator]
-                + "; ".join(failures)  # type: ignore[arg-type]
-            )
+            total = done + len(failures)
+            raise UserError(f"{len(failures)} of {total} failed: " + "; ".join(failures))
         print(f"{done} images written to {folder}")
 
 
