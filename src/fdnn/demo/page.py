@@ -43,9 +43,10 @@ def build(networks: Mapping[str, Network]) -> gr.Blocks:
         networks: Name -> network, as :func:`fdnn.demo.handlers.find_networks` returns them.
     """
     megapixels = f"{limits.MAX_PIXELS / 1e6:.0f} megapixels"
-    with gr.Blocks(
+    page = gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(LOOK, KEEP), fill_width=True
-    ) as page:
+    )
+    with page:
         gr.Markdown(
             f"# {TITLE}\nA fully deconvolutional network (Cao, Yao and Liang, 2020). Images are "
             "computed on the machine that runs this page, sent nowhere else, and deleted within "
