@@ -64,7 +64,7 @@ def test_a_comparison_has_the_scores_of_the_protocol(tmp_path, photos):
     for scores, one in zip(made.scores, (Bicubic(3), net), strict=True):
         expected = score(one, ImageSet("one", (path,)))
         assert scores == pytest.approx((expected.psnr, expected.ssim), abs=1e-5)
-    assert f"{made.scores[1][0]:.2f} dB" in made.captions[1]
+    assert f"{made.scores[1][0]:.2f} / " in made.captions[1]
     hr = read_image(path)
     for file in made.images:
         assert read_image(file).shape == (hr.shape[0] - hr.shape[0] % 3, 96, 3)
@@ -291,11 +291,17 @@ def test_an_invalid_file_is_explained_and_the_server_lives_on(page, photos, tmp_
     bad = tmp_path / "bad.png"
     bad.write_text("not an image")
     upload = page.locator("#magnify-upload input[type=file]")
+    results = page.locator("#magnify-slider img")
+    upload.set_input_files(photos / "photo1.png")
+    results.nth(1).wait_for()
+    page.locator("#magnify-upload").get_by_label("Clear").click()
     upload.set_input_files(bad)
     page.get_by_text("bad.png is damaged, or not a PNG").wait_for()
+    assert results.count() == 0
+    assert page.locator("#magnify-download").is_disabled()
     page.locator("#magnify-upload").get_by_label("Clear").click()
-    page.locator("#magnify-upload input[type=file]").set_input_files(photos / "photo0.png")
-    page.locator("#magnify-slider img").nth(1).wait_for()
+    upload.set_input_files(photos / "photo0.png")
+    results.nth(1).wait_for()
 
 
 def test_comparison_of_an_example(page):
@@ -305,6 +311,6 @@ def test_comparison_of_an_example(page):
     page.locator("#compare-image-2 img").wait_for()
     texts = [page.locator(f"#compare-image-{i}").inner_text() for i in range(3)]
     assert "bicubic" in texts[0]
-    assert re.search(r"FDNN \d\d\.\d\d dB / 0\.\d{4}", texts[1])
+    assert re.search(r"FDNN \d\d\.\d\d / 0\.\d{4}", texts[1])
     assert "original" in texts[2]
     assert "against bicubic" in page.locator("#compare-text").inner_text()

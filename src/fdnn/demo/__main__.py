@@ -51,7 +51,6 @@ def serve(host: str, port: int, weights: Path) -> None:
                 share=False,
                 max_file_size=limits.MAX_BYTES,
                 max_threads=4,
-                allowed_paths=page.examples(),
                 footer_links=[],
                 run_history=False,
                 enable_monitoring=False,

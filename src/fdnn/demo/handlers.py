@@ -141,7 +141,7 @@ def compare(path: Path, net: Network, folder: Path) -> Compared:
             scored = score(Engined(one, partial(upscale_luma, one)), upload)
         except UserError as error:
             raise _about(path, error) from None
-        captions.append(f"{name} {scored.psnr:.2f} dB / {scored.ssim:.4f}")
+        captions.append(f"{name} {scored.psnr:.2f} / {scored.ssim:.4f}")
         images.append(upscale(one, lr))
         scores.append((scored.psnr, scored.ssim))
     captions.append("original")

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from fdnn.demo import limits
-from fdnn.demo.handlers import compare, magnify
+from fdnn.demo.handlers import Compared, Magnified, compare, magnify
 from fdnn.errors import UserError
 from fdnn.images import EXTENSIONS
 from fdnn.models import Network
@@ -23,7 +23,7 @@ KEEP, LOOK = 3600, 600
 QUEUE = 8
 
 CSS = """
-.gradio-container { max-width: 1280px !important; margin: auto; }
+.gradio-container { width: 100%; max-width: 1280px !important; margin: auto; }
 .detail img { image-rendering: pixelated; }
 footer { display: none !important; }
 """
@@ -43,13 +43,15 @@ def build(networks: Mapping[str, Network]) -> gr.Blocks:
         networks: Name -> network, as :func:`fdnn.demo.handlers.find_networks` returns them.
     """
     megapixels = f"{limits.MAX_PIXELS / 1e6:.0f} megapixels"
+    # Served from where they lie: copies would be deleted with the uploads.
+    gr.set_static_paths([*examples()])
     page = gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(LOOK, KEEP), fill_width=True
     )
     with page:
         gr.Markdown(
-            f"# {TITLE}\nA fully deconvolutional network (Cao, Yao and Liang, 2020). Images are "
-            "computed on the machine that runs this page, sent nowhere else, and deleted within "
+            f"# {TITLE}\nA fully deconvolutional network (Cao, Yao and Liang, 2020). Images stay "
+            "on the machine that runs this page and are deleted within "
             f"{(KEEP + LOOK) // 60} minutes."
         )
         with gr.Tab("Magnify", id="magnify"):
@@ -75,25 +77,24 @@ def build(networks: Mapping[str, Network]) -> gr.Blocks:
                         elem_id="magnify-download",
                     )
 
-            def show_magnified(path: str | None, name: str) -> Iterator[list[Any]]:
-                with tempfile.TemporaryDirectory() as folder:
-                    if path is None:
-                        yield [None, "", gr.DownloadButton(value=None, interactive=False)]
-                        return
-                    made = _or_error(magnify, path, networks[name], folder)
-                    yield [
-                        (str(made.before), str(made.after)),
-                        f"{made.text} by the weights {name}",
-                        gr.DownloadButton(value=str(made.result), interactive=True),
-                    ]
+            def no_result() -> list[Any]:
+                return [None, "", gr.DownloadButton(value=None, interactive=False)]
 
-            _wire(upload, choice, samples, show_magnified, [slider, text, button])
+            def show_magnified(made: Magnified, name: str) -> list[Any]:
+                return [
+                    (str(made.before), str(made.after)),
+                    f"{made.text} by the weights {name}",
+                    gr.DownloadButton(value=str(made.result), interactive=True),
+                ]
+
+            show = _event(magnify, networks, show_magnified, no_result)
+            _wire(upload, choice, samples, show, [slider, text, button])
 
         with gr.Tab("Compare", id="compare"):
             gr.Markdown(
                 "Shrinks an image by MATLAB's bicubic, magnifies it again, and scores the result "
-                "against the original by the papers' protocol: PSNR and SSIM of the luma, `scale` "
-                "pixels of the border left out."
+                "against the original by the papers' protocol: PSNR in dB / SSIM of the luma, "
+                "`scale` pixels of the border left out."
             )
             with gr.Row():
                 with gr.Column(scale=1, min_width=280):
@@ -107,22 +108,22 @@ def build(networks: Mapping[str, Network]) -> gr.Blocks:
                         details = [_panel(f"compare-detail-{i}", ["detail"]) for i in range(3)]
                     text = gr.Markdown(elem_id="compare-text")
 
-            def show_compared(path: str | None, name: str) -> Iterator[list[Any]]:
-                with tempfile.TemporaryDirectory() as folder:
-                    if path is None:
-                        yield [*[gr.Image(None, label=" ")] * 6, ""]
-                        return
-                    made = _or_error(compare, path, networks[name], folder)
-                    yield [
-                        *(
-                            gr.Image(str(file), label=caption)
-                            for file, caption in zip(made.images, made.captions, strict=True)
-                        ),
-                        *(gr.Image(str(file), label="detail") for file in made.details),
-                        made.text + " The detail is where bicubic is furthest from the original.",
-                    ]
+            def no_comparison() -> list[Any]:
+                return [*[gr.Image(None, label=" ")] * 6, ""]
 
-            _wire(upload, choice, samples, show_compared, [*images, *details, text])
+            def show_compared(made: Compared, name: str) -> list[Any]:
+                return [
+                    *(
+                        gr.Image(str(file), label=caption)
+                        for file, caption in zip(made.images, made.captions, strict=True)
+                    ),
+                    *(gr.Image(str(file), label="detail") for file in made.details),
+                    f"Weights {name}, {made.text} The detail is where bicubic is furthest from "
+                    "the original.",
+                ]
+
+            show = _event(compare, networks, show_compared, no_comparison)
+            _wire(upload, choice, samples, show, [*images, *details, text])
     page.queue(max_size=QUEUE, default_concurrency_limit=1)
     return page
 
@@ -171,11 +172,26 @@ def _panel(name: str, classes: list[str] | None = None) -> Any:
     )
 
 
-def _or_error(handler: Callable[..., Any], path: str, net: Network, folder: str) -> Any:
-    try:
-        return handler(Path(path), net, Path(folder))
-    except UserError as error:
-        raise gr.Error(str(error), print_exception=False) from None
+def _event(
+    handler: Callable[[Path, Network, Path], Any],
+    networks: Mapping[str, Network],
+    show: Callable[[Any, str], list[Any]],
+    blank: Callable[[], list[Any]],
+) -> Callable[[str | None, str], Iterator[list[Any]]]:
+    def event(path: str | None, name: str) -> Iterator[list[Any]]:
+        # Gradio has copied the files by the time it asks for more, and the folder goes.
+        with tempfile.TemporaryDirectory() as folder:
+            if path is None:
+                yield blank()
+                return
+            try:
+                made = handler(Path(path), networks[name], Path(folder))
+            except UserError as error:
+                yield blank()
+                raise gr.Error(str(error), print_exception=False) from None
+            yield show(made, name)
+
+    return event
 
 
 def _wire(upload: Any, choice: Any, samples: Any, show: Any, outputs: list[Any]) -> None:
