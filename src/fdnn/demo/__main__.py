@@ -1,0 +1,102 @@
+"""Try the shipped weights in the browser.
+
+python -m fdnn.demo, then open http://127.0.0.1:7860
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from fdnn.demo import limits
+from fdnn.demo.handlers import find_networks
+from fdnn.errors import UserError
+
+
+def serve(host: str, port: int, weights: Path) -> None:
+    """Start the page and stay until stopped.
+
+    Args:
+        host: Address to listen on.
+        port: Its port.
+        weights: See :func:`fdnn.demo.handlers.find_networks`.
+
+    Raises:
+        UserError: If the extra is not installed, there are no weights, or the port is taken.
+    """
+    networks = find_networks(weights)
+    with tempfile.TemporaryDirectory(prefix="fdnn-demo-") as folder:
+        # Read by Gradio when it is imported.
+        os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+        os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        try:
+            import gradio as gr
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"the demo needs Gradio ({error}); install it with 'pip install -e .[demo]'"
+            ) from None
+        from fdnn.demo import page
+
+        blocks = page.build(networks)
+        try:
+            blocks.launch(
+                server_name=host,
+                server_port=port,
+                share=False,
+                max_file_size=limits.MAX_BYTES,
+                max_threads=4,
+                footer_links=[],
+                run_history=False,
+                enable_monitoring=False,
+                ssr_mode=False,
+                pwa=False,
+                mcp_server=False,
+                theme=gr.themes.Default(
+                    font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
+                ),
+                css=page.CSS,
+                prevent_thread_lock=True,
+                quiet=True,
+            )
+        except OSError as error:
+            raise UserError(
+                f"cannot listen on {host}:{port}; choose another --port ({error})"
+            ) from None
+        print(f"open http://{host}:{port}  (Ctrl+C stops)", flush=True)
+        try:
+            blocks.block_thread()
+        finally:
+            blocks.close(verbose=False)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fdnn.demo",
+        description="Try the shipped weights in the browser.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address; 0.0.0.0 lets others in")
+    parser.add_argument("--port", type=int, default=7860, help="port")
+    parser.add_argument(
+        "--weights", type=Path, default=Path("checkpoints"), help="weights, or a folder of them"
+    )
+    options = parser.parse_args(args)
+    # A service manager's stop ends like Ctrl+C: uploads are deleted.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        serve(options.host, options.port, options.weights)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
