@@ -22,7 +22,7 @@ from fdnn.demo.handlers import compare, find_networks, for_screen, magnify
 from fdnn.errors import UserError
 from fdnn.evaluation import score
 from fdnn.images import read_image, write_image
-from fdnn.inference import upscale
+from fdnn.inference import upscale_pixels
 from fdnn.models import Bicubic
 from fdnn.sets import ImageSet
 from fdnn.weights import load
@@ -45,7 +45,7 @@ def test_the_download_is_what_the_pipeline_makes(tmp_path, random, shape, dtype)
     net = load(WEIGHTS / "fdnn_x2")
     made = magnify(tmp_path / "in.png", net, tmp_path / "out")
     assert made.result.name == "in_x2.png"
-    np.testing.assert_array_equal(read_image(made.result), upscale(net, image))
+    np.testing.assert_array_equal(read_image(made.result), upscale_pixels(net, image))
     for shown in (read_image(made.before), read_image(made.after)):
         assert shown.dtype == np.uint8
         assert shown.shape == (18, 24, 3)[: image.ndim]
@@ -262,7 +262,7 @@ def test_upload_slide_zoom_and_download(page, photos, tmp_path):
         page.locator("#magnify-download").click()
     download.value.save_as(tmp_path / "got.png")
     assert download.value.suggested_filename == "photo0_x3.png"
-    expected = upscale(load(WEIGHTS / "fdnn_x3"), read_image(path))
+    expected = upscale_pixels(load(WEIGHTS / "fdnn_x3"), read_image(path))
     np.testing.assert_array_equal(read_image(tmp_path / "got.png"), expected)
 
     def shown() -> str:
