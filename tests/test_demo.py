@@ -115,6 +115,8 @@ def test_limits(tmp_path, monkeypatch):
 def test_errors_are_one_line(tmp_path, monkeypatch, capsys):
     assert main(["--weights", str(tmp_path)]) == 1
     assert re.fullmatch(r"error: no weights in .*\n", capsys.readouterr().err)
+    for name in ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY", "GRADIO_TEMP_DIR"):
+        monkeypatch.setenv(name, "")  # restored afterwards
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert main(["--weights", str(WEIGHTS)]) == 1
     error = capsys.readouterr().err

@@ -44,6 +44,8 @@ def serve(host: str, port: int, weights: Path) -> None:
         from fdnn.demo import page
 
         blocks = page.build(networks)
+        # A service manager's stop ends like Ctrl+C: uploads are deleted.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         try:
             blocks.launch(
                 server_name=host,
@@ -88,8 +90,6 @@ def main(args: Sequence[str] | None = None) -> int:
         "--weights", type=Path, default=Path("checkpoints"), help="weights, or a folder of them"
     )
     options = parser.parse_args(args)
-    # A service manager's stop ends like Ctrl+C: uploads are deleted.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         serve(options.host, options.port, options.weights)
     except UserError as error:
