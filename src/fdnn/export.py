@@ -33,6 +33,8 @@ from fdnn.weights import describe, find_weights, load, sha256
 FORMATS = ("onnx", "pt2")
 #: ONNX operator set: old enough for runtimes since 2023, and what PyTorch's exporter speaks.
 OPSET = 18
+#: Axes of the input that may have any length.
+SIZES = {0: Dim("batch", min=1), 2: Dim("height", min=1), 3: Dim("width", min=1)}
 #: Packages of the extra ``fdnn[export]``.
 EXTRA = ("onnx", "onnxruntime", "onnxscript")
 #: Largest difference between exported file and PyTorch that passes, for values in [0, 1].
@@ -68,10 +70,9 @@ def metadata(net: FDNN, weights: Path, graph: Graph, precision: Precision) -> di
 
 def _program(net: FDNN, graph: Graph, precision: Precision) -> ExportedProgram:
     example = torch.rand(2, {"luma": 1, "rgb": 3}[graph], 7, 5)
-    sizes = {0: Dim("batch", min=1), 2: Dim("height", min=1), 3: Dim("width", min=1)}
     module = build(net, graph, precision)
     with torch.no_grad(), _quiet():
-        return torch.export.export(module, (example,), dynamic_shapes={"lr": sizes})
+        return torch.export.export(module, (example,), dynamic_shapes={"lr": SIZES})
 
 
 def write_onnx(
@@ -98,6 +99,7 @@ def write_onnx(
             dynamo=True,
             input_names=["lr"],
             output_names=["sr"],
+            dynamic_shapes={"lr": SIZES},
             opset_version=OPSET,
             verbose=False,
         )
