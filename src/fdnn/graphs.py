@@ -1,0 +1,149 @@
+"""What an exported file computes: luma to luma, or RGB to RGB with everything inside.
+
+Plain convolutions, ELU, gathers and pixel shuffles, which every runtime has; any batch, height
+and width from 1 upwards. :mod:`fdnn.export` writes these modules to files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fdnn.images import Array, rgb_to_ycbcr, ycbcr_to_rgb
+from fdnn.models import FDNN
+from fdnn.models.convolutional import ConvolutionalFDNN
+from fdnn.resize import contributions
+
+Graph = Literal["luma", "rgb"]
+Precision = Literal["fp32", "fp16"]
+
+#: LR pixels that bicubic magnification reaches to each side.
+REACH = 2
+
+
+class Luma(nn.Module):
+    """FDNN as convolutions.
+
+    Args:
+        net: Gives the sizes and the weights.
+        precision: ``fp16`` keeps the weights and products of the deep channel in float16. The
+            residual channel, which carries the brightness, input and output stay float32.
+
+    Raises:
+        ValueError: If ``net`` upsamples before its last restoration layer.
+    """
+
+    def __init__(self, net: FDNN, precision: Precision = "fp32") -> None:
+        super().__init__()
+        layers = ConvolutionalFDNN(net)
+        self.scale = net.scale
+        self.dtype = torch.float16 if precision == "fp16" else torch.float32
+        self.top = layers.top.to(self.dtype)
+        self.residual = layers.residual
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Magnify.
+
+        Args:
+            lr: ``(n, 1, h, w)`` float32 in [0, 1].
+
+        Returns:
+            ``(n, 1, scale * h, scale * w)`` float32, nominally in [0, 1], not clamped.
+        """
+        top = self.top(lr.to(self.dtype)).to(lr.dtype)
+        return F.pixel_shuffle(top + self.residual(lr), self.scale)
+
+
+class PolyphaseBicubic(nn.Module):
+    """MATLAB's ``imresize(image, scale, 'bicubic')`` for whole scales, as one convolution.
+
+    Magnified by a whole number, each of the ``scale * scale`` output pixels that belong to an
+    input pixel has fixed weights; only the mirrored border depends on the size of the image.
+
+    Args:
+        channels: Channels of the image.
+        scale: Whole magnification, above 1.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, channels: int, scale: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.scale = scale
+        # Any input pixel whose neighbours all lie inside shows the weights of all.
+        pixel = REACH
+        weights, indices = contributions(2 * REACH + 1, scale * (2 * REACH + 1), scale)
+        own = slice(scale * pixel, scale * (pixel + 1))
+        phases = torch.zeros(scale, 2 * REACH + 1, dtype=weights.dtype)
+        phases.scatter_add_(1, indices[own], weights[own])
+        kernel = torch.einsum("ay,bx->abyx", phases, phases).flatten(0, 1)[:, None]
+        self.register_buffer("kernel", kernel.repeat(channels, 1, 1, 1).float())
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map ``(n, channels, h, w)`` float32 to ``(n, channels, scale * h, scale * w)``."""
+        for axis in (2, 3):
+            image = image.index_select(axis, _mirrored(image.shape[axis], image.device))
+        blocks = F.conv2d(image, self.kernel, groups=self.channels)
+        return F.pixel_shuffle(blocks, self.scale)
+
+
+def _mirrored(length: int, device: torch.device) -> Tensor:
+    """Count 0 to ``length - 1`` and ``REACH`` on at each end, mirrored as MATLAB does."""
+    index = torch.arange(-REACH, length + REACH, device=device)
+    index = torch.maximum(index, -1 - index)
+    # A single pixel is mirrored twice, which the clamp does as well.
+    return torch.minimum(index, 2 * length - 1 - index).clamp(min=0)
+
+
+class RGB(nn.Module):
+    """RGB to RGB: the network on BT.601 luma (studio range), bicubic on chroma.
+
+    Args:
+        luma: Magnifies luma.
+    """
+
+    def __init__(self, luma: Luma) -> None:
+        super().__init__()
+        self.scale = luma.scale
+        self.luma = luma
+        self.chroma = PolyphaseBicubic(2, luma.scale)
+        self.split = _as_convolution(lambda rgb: rgb_to_ycbcr(rgb) / 255)
+        self.join = _as_convolution(lambda ycbcr: ycbcr_to_rgb(ycbcr * 255))
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Magnify.
+
+        Args:
+            lr: ``(n, 3, h, w)`` float32 RGB in [0, 1].
+
+        Returns:
+            ``(n, 3, scale * h, scale * w)`` float32 RGB, clamped to [0, 1].
+        """
+        ycbcr = self.split(lr)
+        sr = torch.cat([self.luma(ycbcr[:, :1]), self.chroma(ycbcr[:, 1:])], dim=1)
+        joined: Tensor = self.join(sr)
+        return joined.clamp(0, 1)
+
+
+def _as_convolution(affine: Callable[[Array], Array]) -> nn.Conv2d:
+    """Turn an affine map of three channels into a 1x1 convolution with the same effect."""
+    offset = affine(np.zeros(3))
+    columns = affine(np.eye(3)) - offset
+    conv = nn.Conv2d(3, 3, 1)
+    assert conv.bias is not None
+    with torch.no_grad():
+        conv.weight.copy_(torch.from_numpy(columns.T)[..., None, None])
+        conv.bias.copy_(torch.from_numpy(offset))
+    return conv
+
+
+def build(net: FDNN, graph: Graph, precision: Precision = "fp32") -> Luma | RGB:
+    """Make the module to export, in evaluation mode; see :class:`Luma` and :class:`RGB`."""
+    luma = Luma(net, precision)
+    return (luma if graph == "luma" else RGB(luma)).eval()
