@@ -24,7 +24,11 @@ def predict(tmp_path, monkeypatch) -> list[str]:
     config = {
         "data": {"scale": 2},
         "model": {"net": {"class_path": "fdnn.models.Bicubic"}},
-        "trainer": {"accelerator": "cpu"},
+        "trainer": {
+            "accelerator": "cpu",
+            # That of training, which makes room for the one of predict.
+            "callbacks": [{"class_path": "lightning.pytorch.callbacks.RichProgressBar"}],
+        },
     }
     (tmp_path / "bicubic.yaml").write_text(yaml.safe_dump(config))
     return ["predict", "--config", "bicubic.yaml"]

@@ -15,6 +15,7 @@ from typing import Any, Literal, NoReturn
 
 import lightning.pytorch as pl
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
@@ -130,7 +131,8 @@ class CLI(LightningCLI):
             self.save_config_callback = None
             kwargs["logger"] = False
             if config["enable_progress_bar"] is not False:
-                kwargs["callbacks"] = [*(config["callbacks"] or []), PredictProgress()]
+                others = [c for c in config["callbacks"] or [] if not isinstance(c, ProgressBar)]
+                kwargs["callbacks"] = [*others, PredictProgress()]
         elif config["logger"] in (None, True) and not config["fast_dev_run"]:
             kwargs["logger"] = self.loggers(config["default_root_dir"])
         return super().instantiate_trainer(**kwargs)

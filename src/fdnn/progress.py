@@ -22,12 +22,14 @@ from fdnn.module import SuperResolution
 
 
 class RateColumn(ProgressColumn):
-    """Items a second, averaged over the last seconds."""
+    """Items a second, averaged over the time so far."""
 
     def render(self, task: Task) -> Text:
         """Write the speed, or nothing before it is known."""
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.2f} {task.fields['unit']}/s" if speed else "")
+        seconds = task.finished_time or task.elapsed
+        if not seconds or not task.completed:
+            return Text()
+        return Text(f"{task.completed / seconds:.2f} {task.fields['unit']}/s")
 
 
 class PredictProgress(ProgressBar):
