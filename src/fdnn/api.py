@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fdnn.files.modes import from_pillow, to_pillow
 from fdnn.images import Array
 from fdnn.inference import TILE, upscale_pixels, upscale_planes
 from fdnn.models import Network
 from fdnn.models.ensemble import SelfEnsemble
-from fdnn.modes import from_pillow, to_pillow
 from fdnn.pretrained import load
 
 #: Dtypes of pixels in arrays.
@@ -36,7 +36,7 @@ def upscale(
         image: One of
 
             * a Pillow image: 8 bits, or 16-bit gray. Its EXIF orientation is applied;
-              palette and CMYK become RGB as :func:`fdnn.modes.to_array` says;
+              palette and CMYK become RGB as :func:`fdnn.files.modes.to_array` says;
             * a NumPy array, ``(h, w)`` or ``(h, w, c)``, uint8, uint16, or floating point in
               [0, 1]; c = 1 (gray), 2 (gray + alpha), 3 (RGB) or 4 (RGB + alpha);
             * a torch tensor, ``(c, h, w)`` or ``(n, c, h, w)``, uint8, or floating point in

@@ -27,8 +27,8 @@ from fdnn.errors import UserError
 from fdnn.evaluation import score
 from fdnn.models import Bicubic
 from fdnn.module import SuperResolution
-from fdnn.predict import Trainer
-from fdnn.progress import PredictProgress
+from fdnn.predict.progress import PredictProgress
+from fdnn.predict.trainer import Trainer
 from fdnn.runs import SafeCheckpoints, newest_checkpoint, run_folder
 from fdnn.stops import StopSignals
 from fdnn.weights import load_weights, read_weights, sha256
@@ -39,7 +39,7 @@ DEFAULT_ROOT = "logs"
 
 Tool = Callable[[Sequence[str]], int]
 #: Subcommands that need no Trainer: name -> module of this package with a ``main``.
-TOOLS = {"evaluate": "folders", "export": "export", "report": "results"}
+TOOLS = {"evaluate": "folders", "export": "export.command", "report": "results"}
 
 
 @dataclass

@@ -16,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from fdnn import metadata, wide
-from fdnn.atomic import replacing
 from fdnn.errors import ImageError, UserError
-from fdnn.metadata import Metadata
-from fdnn.modes import Array as Array
-from fdnn.modes import from_pillow, upright
+from fdnn.files import metadata, wide
+from fdnn.files.atomic import replacing
+from fdnn.files.metadata import Metadata
+from fdnn.files.modes import Array as Array
+from fdnn.files.modes import from_pillow, upright
 
 #: File types that are looked for in folders (any case).
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
@@ -109,7 +109,7 @@ def read_picture(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[Array,
     """Read an image file without losing bits or channels, with what it says of itself.
 
     The EXIF orientation is applied; palettes, 1 bit and CMYK are converted as
-    :func:`fdnn.modes.to_array` says. Of a file with several images the first is read.
+    :func:`fdnn.files.modes.to_array` says. Of a file with several images the first is read.
 
     Args:
         path: A file that Pillow can open.
@@ -171,7 +171,7 @@ def check_format(path: Path, size: tuple[int, int], channels: int, deep: bool) -
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """Lend a temporary file, see :func:`fdnn.atomic.replacing`, and say what went wrong with it.
+    """Lend a temporary file (:func:`fdnn.files.atomic.replacing`), and say what went wrong.
 
     Raises:
         UserError: If an encoder refuses the image.

@@ -18,10 +18,10 @@ from fdnn.engines import Engine, Precision, compiler_works, with_engine
 from fdnn.errors import UserError
 from fdnn.images import MAX_PIXELS
 from fdnn.losses import MSEKLLoss
-from fdnn.magnify import Track, magnify_file, untracked
 from fdnn.metrics import BenchmarkScores, SetScores, shave
 from fdnn.models import Network
 from fdnn.models.ensemble import SelfEnsemble
+from fdnn.predict.magnify import Track, magnify_file, untracked
 from fdnn.runs import set_aside
 from fdnn.weights import CKPT_KEY, describe
 
@@ -266,7 +266,7 @@ class SuperResolution(pl.LightningModule):
         """Magnify one file; what goes wrong is kept for the end in ``failures``.
 
         Args:
-            batch: Source and target file, see :class:`fdnn.plan.Job`; ``None``: no work.
+            batch: Source and target file, see :class:`fdnn.predict.plan.Job`; ``None``: no work.
             batch_idx: Not used.
 
         Raises:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fdnn.graphs import RGB, Luma, PolyphaseBicubic, build
+from fdnn.export.graphs import RGB, Luma, PolyphaseBicubic, build
 from fdnn.images import rgb_to_ycbcr, ycbcr_to_rgb
 from fdnn.models import FDNN
 from fdnn.resize import imresize

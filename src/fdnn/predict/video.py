@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fdnn.atomic import replacing
 from fdnn.errors import ImageError, UserError
+from fdnn.files.atomic import replacing
+from fdnn.files.modes import Array
 from fdnn.images import MAX_PIXELS, check_pixels
-from fdnn.modes import Array
 
 if TYPE_CHECKING:
     import av

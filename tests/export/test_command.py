@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from fdnn import export
 from fdnn.engines import Engined
-from fdnn.graphs import build
+from fdnn.export import command as export
+from fdnn.export.graphs import build
+from fdnn.export.parity import Run, on_images, on_noise, reference, runner
 from fdnn.inference import upscale, upscale_luma
 from fdnn.models import FDNN, Bicubic
-from fdnn.parity import Run, on_images, on_noise, reference, runner
 from fdnn.sets import find_set
 from fdnn.weights import FILE_NAME, load, save_weights, sha256
 
-CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +124,7 @@ def test_onnx_is_plain(luma_onnx, rgb_onnx) -> None:
 def test_files_tell_nothing_of_this_machine(luma_onnx, rgb_pt2) -> None:
     for file in (luma_onnx, rgb_pt2):
         content = file.read_bytes()
-        for path in (Path(__file__).parents[1], Path(torch.__file__).parent, Path.home()):
+        for path in (Path(__file__).parents[2], Path(torch.__file__).parent, Path.home()):
             assert str(path).encode() not in content
 
 

@@ -6,9 +6,9 @@ from PIL import Image
 
 from fdnn.errors import ImageError, UserError
 from fdnn.evaluation import score
-from fdnn.graphs import build
+from fdnn.export.graphs import build
+from fdnn.export.parity import SIZES, on_images, on_noise, reference
 from fdnn.models import FDNN, Bicubic
-from fdnn.parity import SIZES, on_images, on_noise, reference
 from fdnn.sets import find_set
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from fdnn.cli import main
 from fdnn.images import read_image
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TRAIN = [sys.executable, str(ROOT / "src" / "train.py")]
 
 

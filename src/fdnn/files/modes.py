@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from fdnn import metadata
 from fdnn.errors import ImageError
-from fdnn.metadata import Metadata
+from fdnn.files import metadata
+from fdnn.files.metadata import Metadata
 
 Array = NDArray[Any]
 

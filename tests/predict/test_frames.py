@@ -3,10 +3,10 @@ import pytest
 from PIL import Image
 
 from fdnn.errors import ImageError, UserError
-from fdnn.frames import Series, inspect, is_series, read_frames, write_frames
-from fdnn.magnify import magnify_file
-from fdnn.metadata import Metadata
+from fdnn.files.metadata import Metadata
 from fdnn.models import Bicubic
+from fdnn.predict.frames import Series, inspect, is_series, read_frames, write_frames
+from fdnn.predict.magnify import magnify_file
 
 NET = Bicubic(2)
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from fdnn.errors import UserError
 from fdnn.images import MAX_PIXELS
 from fdnn.module import SuperResolution
-from fdnn.plan import Job, plan
+from fdnn.predict.plan import Job, plan
 
 
 class Trainer(pl.Trainer):

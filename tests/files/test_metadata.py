@@ -3,9 +3,9 @@ import pytest
 import tifffile
 from PIL import ExifTags, Image, ImageCms
 
-from fdnn import metadata
+from fdnn.files import metadata
+from fdnn.files.modes import from_pillow, upright
 from fdnn.images import read_image, read_picture, write_image
-from fdnn.modes import from_pillow, upright
 
 MAKE = ExifTags.Base.Make
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fdnn import metadata
 from fdnn.errors import ImageError, UserError
+from fdnn.files import metadata
+from fdnn.files.metadata import Metadata
+from fdnn.files.modes import Array, from_pillow
 from fdnn.images import (
     MAX_PIXELS,
     check_format,
@@ -21,8 +23,6 @@ from fdnn.images import (
     open_image,
     writing,
 )
-from fdnn.metadata import Metadata
-from fdnn.modes import Array, from_pillow
 
 ANIMATIONS = frozenset({".gif", ".webp", ".png"})
 PAGES = frozenset({".tif", ".tiff"})

@@ -1,6 +1,6 @@
 import pytest
 
-from fdnn.atomic import replacing
+from fdnn.files.atomic import replacing
 
 
 def test_whole_or_not_at_all(tmp_path) -> None:

@@ -1,7 +1,7 @@
 """Does an exported file compute what the network computes?
 
 The reference is the network in PyTorch as it was trained, and for colour NumPy's and
-:mod:`fdnn.resize`'s double precision: nothing of :mod:`fdnn.graphs`.
+:mod:`fdnn.resize`'s double precision: nothing of :mod:`fdnn.export.graphs`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fdnn.errors import ImageError, UserError
 from fdnn.evaluation import BenchmarkImages
-from fdnn.graphs import Graph
+from fdnn.export.graphs import Graph
 from fdnn.images import luma, modcrop, read_image, rgb_to_ycbcr, split_alpha, ycbcr_to_rgb
 from fdnn.metrics import psnr, shave, to_8_bit
 from fdnn.models import Network

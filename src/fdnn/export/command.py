@@ -23,9 +23,9 @@ from typing import get_args
 import torch
 from torch.export import Dim, ExportedProgram
 
-from fdnn import parity
 from fdnn.errors import UserError
-from fdnn.graphs import REACH, Graph, Precision, build
+from fdnn.export import parity
+from fdnn.export.graphs import REACH, Graph, Precision, build
 from fdnn.models import FDNN, Network
 from fdnn.sets import ImageSet, find_set
 from fdnn.weights import describe, find_weights, load, sha256
@@ -49,7 +49,7 @@ def metadata(net: FDNN, weights: Path, graph: Graph, precision: Precision) -> di
     Args:
         net: The network.
         weights: The file it came from.
-        graph: See :func:`fdnn.graphs.build`.
+        graph: See :func:`fdnn.export.graphs.build`.
         precision: Likewise.
     """
     channels, scale = {"luma": 1, "rgb": 3}[graph], net.scale
@@ -84,7 +84,7 @@ def write_onnx(
         net: A trained network, on the CPU.
         file: To write; needs the extra ``fdnn[export]``.
         about: Goes into the file, see :func:`metadata`.
-        graph: See :func:`fdnn.graphs.build`.
+        graph: See :func:`fdnn.export.graphs.build`.
         precision: Likewise.
 
     Raises:
@@ -286,7 +286,3 @@ def main(args: Sequence[str] | None = None) -> int:
     size = options.output.stat().st_size
     print(f"written to {options.output} ({options.graph}, {options.precision}, {size:,} bytes)")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

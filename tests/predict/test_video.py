@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fdnn.errors import ImageError, UserError
-from fdnn.magnify import magnify_file
 from fdnn.models import Bicubic
+from fdnn.predict.magnify import magnify_file
 
 av = pytest.importorskip("av")
 NET = Bicubic(2)
@@ -83,7 +83,7 @@ def test_silent_and_odd_size(tmp_path) -> None:
 
 
 def test_result_that_would_be_odd_loses_a_row(tmp_path) -> None:
-    from fdnn.video import magnify_video
+    from fdnn.predict.video import magnify_video
 
     source = make(tmp_path / "a.mp4", sound=False)
     magnify_video(source, tmp_path / "b.mp4", lambda x: x[:-1, :-1])

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from fdnn import frames
+from fdnn.files.modes import Array
 from fdnn.images import MAX_PIXELS, check_format, read_picture, write_image
 from fdnn.inference import TILE, upscale_pixels
 from fdnn.models import Network
-from fdnn.modes import Array
-from fdnn.video import VIDEOS, magnify_video
+from fdnn.predict import frames
+from fdnn.predict.video import VIDEOS, magnify_video
 
 #: Wraps an iterator over the frames of a file, given their number (0: unknown) and its name.
 Track = Callable[[Iterable[Any], int, str], Iterable[Any]]

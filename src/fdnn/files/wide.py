@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from fdnn.errors import ImageError
-from fdnn.metadata import Metadata
-from fdnn.modes import Array
+from fdnn.files.metadata import Metadata
+from fdnn.files.modes import Array
 
 #: Length of a PNG's signature and first chunk, after which the others may stand.
 PNG_HEAD = 8 + 25

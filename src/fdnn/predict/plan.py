@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fdnn.errors import UserError
 from fdnn.images import EXTENSIONS
-from fdnn.video import VIDEOS
+from fdnn.predict.video import VIDEOS
 
 
 class Job(NamedTuple):

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from fdnn.errors import UserError
-from fdnn.plan import plan
+from fdnn.predict.plan import plan
 
 
 def test_files_folders_and_formats(photos, tmp_path) -> None:

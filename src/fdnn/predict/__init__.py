@@ -1,0 +1,1 @@
+"""Files in, magnified files out: what ``predict`` does beyond magnifying one image."""
