@@ -1,5 +1,9 @@
 import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -7,6 +11,8 @@ import torch
 from fdnn.callbacks import Throughput
 from fdnn.cli import main
 from fdnn.weights import FILE_NAME, load
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -33,6 +39,25 @@ def test_stopped_in_an_epoch_and_resumed_equals_uninterrupted(
     assert error.count("\n") == 1
     assert f"stopped by {signal.Signals(signum).name} after step 5; checkpoint: " in error
     assert main(["fit", *tiny, *rising, "--ckpt_path", "last"]) == 0
+    whole, resumed = (load(f"logs/tiny/version_{i}/{FILE_NAME}").state_dict() for i in (0, 2))
+    for key, value in whole.items():
+        assert torch.equal(value, resumed[key]), key
+
+
+def test_killed_and_resumed_equals_uninterrupted(tiny, tmp_path) -> None:
+    options = [*tiny, "--trainer.max_epochs", "12", "--data.num_workers", "1"]
+    assert main(["fit", *options]) == 0
+    command = [sys.executable, str(ROOT / "src/train.py"), "fit", *options]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoints = tmp_path / "logs/tiny/version_1/checkpoints"
+    deadline = time.monotonic() + 120
+    while not (checkpoints / "last.previous.ckpt").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "logs/tiny/version_1" / FILE_NAME).exists()  # it was not done yet
+    assert main(["fit", *options, "--ckpt_path", "last"]) == 0
     whole, resumed = (load(f"logs/tiny/version_{i}/{FILE_NAME}").state_dict() for i in (0, 2))
     for key, value in whole.items():
         assert torch.equal(value, resumed[key]), key
