@@ -1,5 +1,8 @@
 import json
+import os
 import struct
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -119,13 +122,15 @@ def test_sweep_config_names_options_that_exist(tmp_path, monkeypatch, capsys) ->
     assert shown["data"]["batch_size"] == 4
 
 
-def test_no_account_is_one_line(tiny, tmp_path, monkeypatch, capsys) -> None:
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
-    assert main(["fit", *tiny, "--wandb.mode", "online"]) == 1
-    error = capsys.readouterr().err
-    assert "error: W&B: No API key configured" in error
-    assert "--wandb.mode offline" in error
-    assert "Traceback" not in error
+def test_no_account_is_one_line(tiny, tmp_path) -> None:
+    # In a process of its own: wandb reads its environment once.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    environment |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "none")}
+    command = [sys.executable, str(ROOT / "src/train.py"), "fit", *tiny, "--wandb.mode", "online"]
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert "error: W&B: No API key configured" in done.stderr
+    assert "--wandb.mode offline" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -157,6 +157,8 @@ def test_ctrl_c_leaves_no_half_image(predict, tmp_path) -> None:
     with subprocess.Popen(
         [*TRAIN, *predict, "--input", "in", "--output", "out"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        # A test run in the background of a script ignores Ctrl-C, and would pass that on.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:  # fmt: skip
         until = time.monotonic() + 300
         while len(list((tmp_path / "out").glob("[0-9]*"))) < 2 and time.monotonic() < until:
