@@ -24,7 +24,8 @@ def finished(photos, tmp_path) -> tuple[Path, Path]:
         "parameters": 1234, "command": "python train", "git_commit": "abc", "seed": 0,
         "steps": 10, "hours": 0.1, "hardware": "none", "precision": "32-true",
         "versions": {"torch": "2"}, "images": {"T91": 91}, "data_sha256": {"T91": "f" * 64},
-        "weights_sha256": digest, "started_from": {"path": "a", "sha256": "5" * 64},
+        "weights_sha256": digest, "left_out": ["/home/me/t20.bmp: 7x7: small"],
+        "started_from": {"path": "a", "sha256": "5" * 64},
     }  # fmt: skip
     (run / "run.json").write_text(json.dumps(record))
     (run / "config.yaml").write_text("a: 1\n")
@@ -42,6 +43,7 @@ def test_publishes_what_is_needed(finished, tmp_path) -> None:
     assert main(arguments) == 0
     names = {FILE_NAME, "config.yaml", "run.json", "metrics.csv", JSON_NAME, "README.md"}
     assert {p.name for p in target.iterdir()} == names
+    assert json.loads((target / "run.json").read_text())["left_out"] == ["t20.bmp: 7x7: small"]
     # Of the log, the validations.
     assert (target / "metrics.csv").read_text() == "epoch,step,val/Set5/psnr\n0,9,30.5\n"
     card = (target / "README.md").read_text()

@@ -111,7 +111,11 @@ def keep_record(run: Path, target: Path) -> None:
         target: Folder to write ``run.json`` and ``metrics.csv`` to.
     """
     target.mkdir(parents=True, exist_ok=True)
-    (target / RECORD_NAME).write_bytes((run / RECORD_NAME).read_bytes())
+    record = json.loads((run / RECORD_NAME).read_text(encoding="utf-8"))
+    # Of files that were left out, name and reason: where they lay is nobody's business.
+    parts = [text.partition(": ") for text in record.get("left_out", [])]
+    record["left_out"] = [f"{Path(path).name}: {reason}" for path, _, reason in parts]
+    (target / RECORD_NAME).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     if not (run / METRICS_NAME).is_file():
         return
     with (run / METRICS_NAME).open(newline="", encoding="utf-8") as source:
