@@ -15,7 +15,7 @@ quickstart: setup
 	$(BIN)/python src/train.py fit --config configs/quickstart.yaml
 
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check
