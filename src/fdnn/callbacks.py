@@ -153,6 +153,7 @@ class RunRecord(pl.Callback):
         self.record = {
             "command": shlex.join(["python", *sys.argv]),
             "git_commit": git_commit(),
+            "scale": net.scale,
             "seed": data.seed,
             "parameters": sum(p.numel() for p in net.parameters()),
             "hardware": hardware(),

@@ -57,6 +57,12 @@ class Run:
     curve: list[tuple[int, dict[str, float]]] = field(default_factory=list)
 
     @property
+    def scale(self) -> int:
+        """Magnification, as the files say; 0 if none does (records of old runs)."""
+        found: int = {"scale": 0, **(self.record or {}), **(self.benchmark or {})}["scale"]
+        return found
+
+    @property
     def label(self) -> str:
         """Name the run as its folder; for ``logs/NAME/version_N`` that is the one above."""
         nested = self.folder.name.startswith("version_")
@@ -199,7 +205,7 @@ def run_table(runs: Sequence[Run]) -> str:
 
 
 def draw_curves(runs: Sequence[Run], path: Path) -> None:
-    """Draw validation PSNR over optimizer steps, one line for each run.
+    """Draw validation PSNR over optimizer steps: a panel for each scale, a line for each run.
 
     Raises:
         UserError: If matplotlib is not installed.
@@ -210,15 +216,19 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
         raise UserError(
             "learning curves need matplotlib: pip install -e .[report], or use --no-curves"
         ) from None
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    for run in runs:
-        steps = [step for step, _ in run.curve]
-        for name in run.curve[0][1]:
-            axes.plot(steps, [s[name] for _, s in run.curve], ".-", label=f"{run.label}, {name}")
-    axes.set(xlabel="optimizer steps", ylabel="PSNR in dB, averaged weights")
-    axes.legend(fontsize=7)
-    axes.grid(alpha=0.3)
+    scales = sorted({run.scale for run in runs})
+    figure = Figure(figsize=(8, 3.5 * len(scales)), layout="constrained")
+    panels = figure.subplots(len(scales), squeeze=False)[:, 0]
+    for scale, axes in zip(scales, panels, strict=True):
+        for run in (run for run in runs if run.scale == scale):
+            steps = [step for step, _ in run.curve]
+            for name in run.curve[0][1]:
+                psnr = [scores[name] for _, scores in run.curve]
+                axes.plot(steps, psnr, ".-", label=f"{run.label}, {name}")
+        axes.set(title=f"x{scale}", ylabel="PSNR in dB, averaged weights")
+        axes.legend(fontsize=7)
+        axes.grid(alpha=0.3)
+    panels[-1].set_xlabel("optimizer steps")
     figure.savefig(path, dpi=110)
 
 
