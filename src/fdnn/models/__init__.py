@@ -2,6 +2,7 @@
 
 from fdnn.models.bicubic import Bicubic
 from fdnn.models.fdnn import FDNN
+from fdnn.models.fdnn_plus import FDNNPlus
 from fdnn.models.network import Network
 
-__all__ = ["FDNN", "Bicubic", "Network"]
+__all__ = ["FDNN", "Bicubic", "FDNNPlus", "Network"]

@@ -22,6 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+#: LR pixels that :func:`up_and_fuse` takes at once when nothing is trained.
+STRIP = 2048
+
 
 class SameDeconv(nn.ConvTranspose2d):
     """Deconvolution with stride 1 whose output is cropped to the size of its input.
@@ -112,6 +115,26 @@ def fuse_blocks(blocks: Tensor, fusion: nn.ConvTranspose2d) -> Tensor:
     assert fusion.bias is not None
     y: Tensor = _EluDot.apply(blocks, fusion.weight.flatten())  # type: ignore[no-untyped-call]
     return (y + fusion.bias).permute(0, 3, 1, 2)
+
+
+def up_and_fuse(x: Tensor, up: UpDeconv, fusion: nn.ConvTranspose2d) -> Tensor:
+    """Apply a deconvolution with stride = kernel, ELU and a 1x1 deconvolution to one channel.
+
+    Args:
+        x: ``(n, in, h, w)``.
+        up: From ``in`` channels, with stride ``scale``.
+        fusion: From the channels of ``up`` to 1.
+
+    Returns:
+        ``(n, scale**2, h, w)``, ready for ``pixel_shuffle``.
+    """
+    rows = x.shape[2]
+    if not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        # scale**2 values of each channel stand for an LR pixel here: strips of few rows keep
+        # them in the processor's cache, and memory small.
+        rows = max(1, STRIP // (x.shape[0] * x.shape[3]))
+    strips = torch.split(x, rows, dim=2)
+    return torch.cat([fuse_blocks(up.per_lr_pixel(a), fusion) for a in strips], dim=2)
 
 
 # The two products below are written with their gradients because what autograd derives sums

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fdnn.models.deconv import SameDeconv, UpDeconv, fuse_blocks
+from fdnn.models.deconv import SameDeconv, UpDeconv, up_and_fuse
 from fdnn.models.network import Network
 
 #: Kernel sizes of the eight restoration layers by scale (Sec. 4.1.5; scale 2 is ours).
@@ -45,9 +45,6 @@ Init = Literal["glorot", "spread"]
 
 #: Range of the first layer's weights, less their signs, by ``init="spread"``.
 SLOPES = (6.0, 18.0)
-
-#: LR pixels that the last layer takes at once when nothing is trained.
-STRIP = 2048
 
 
 class ResidualChannel(nn.Module):
@@ -65,7 +62,7 @@ class ResidualChannel(nn.Module):
 
     def forward(self, lr: Tensor) -> Tensor:
         """Map ``(n, 1, h, w)`` to ``(n, scale**2, h, w)``, ready for ``pixel_shuffle``."""
-        return fuse_blocks(self.expand.per_lr_pixel(lr), self.fuse)
+        return up_and_fuse(lr, self.expand, self.fuse)
 
 
 class FDNN(Network):
@@ -202,13 +199,5 @@ class FDNN(Network):
         if not isinstance(last, UpDeconv):
             fused: Tensor = self.fuse(F.elu(last(x)))
             return fused + F.pixel_shuffle(self.residual(lr), self.scale)
-        rows = x.shape[2]
-        if not torch.is_grad_enabled() and not torch.compiler.is_compiling():
-            # scale**2 * channels values stand for each LR pixel here: strips of few rows keep
-            # them in the processor's cache, and memory small.
-            rows = max(1, STRIP // (x.shape[0] * x.shape[3]))
-        strips = zip(torch.split(x, rows, dim=2), torch.split(lr, rows, dim=2), strict=True)
-        blocks = [
-            fuse_blocks(last.per_lr_pixel(a), self.fuse) + self.residual(b) for a, b in strips
-        ]
-        return F.pixel_shuffle(torch.cat(blocks, dim=2), self.scale)
+        blocks = up_and_fuse(x, last, self.fuse) + self.residual(lr)
+        return F.pixel_shuffle(blocks, self.scale)

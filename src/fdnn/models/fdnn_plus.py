@@ -1,0 +1,137 @@
+"""FDNN plus: what the paper's network reaches with a bicubic base and skip connections.
+
+A variant of ours, not in the paper, beside the faithful :mod:`fdnn.models.fdnn`. Still ten
+deconvolution layers, at most 0.3 M weights::
+
+    lr --- 1x1 --- 3x3 --(3x3 -- 3x3)+--(3x3 -- 3x3)+--(3x3 -- 3x3)+-- N x N --- 1x1 --(+)-- sr
+     |                                                                stride N           |
+     +--------------------------- bicubic kernel, stride N ------------------------------+
+
+What differs from the paper, and why:
+
+* **The bicubic image instead of the residual channel.** The lower channel of Fig. 1 sees one
+  LR pixel at a time and can only repeat it; all ten layers are needed to interpolate. Here a
+  deconvolution with the fixed kernel of MATLAB's bicubic interpolation does that, and the
+  layers learn what it misses.
+* **Kernels are 3x3** instead of growing: at every layer an LR pixel sees its neighbours to
+  both sides, and no half-pixel shifts need to cancel.
+* **Skip connections** (``+``) around each pair of layers, before the ELU.
+* **The filters of the N x N layer** are 576 / N**2, so that all scales cost the same.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fdnn.models.deconv import SameDeconv, UpDeconv, up_and_fuse
+from fdnn.models.fdnn import SLOPES
+from fdnn.models.network import Network
+from fdnn.resize import imresize
+
+#: LR pixels to each side on which a bicubically interpolated pixel depends.
+REACH = 2
+
+#: Outputs of the N x N layer for each LR pixel: N**2 pixels times its filters.
+BLOCK = 576
+
+
+def bicubic_phases(scale: int) -> Tensor:
+    """Write MATLAB's bicubic magnification as one small convolution for each phase.
+
+    Args:
+        scale: N.
+
+    Returns:
+        ``(scale**2, 1, 5, 5)`` float32: what each of the N x N pixels that replace an LR pixel
+        takes from its neighbours, row by row. Each sums to 1.
+    """
+    size = 4 * REACH + 1
+    impulse = torch.zeros(1, 1, size, size, dtype=torch.float64)
+    impulse[..., size // 2, size // 2] = 1
+    response = F.pixel_unshuffle(imresize(impulse, scale), scale)[0]
+    # The response at LR pixel p tells the weight of the impulse, which lies at -p from there.
+    return response[:, None, REACH:-REACH, REACH:-REACH].flip(2, 3).float()
+
+
+class FDNNPlus(Network):
+    """Ten deconvolution layers that correct the bicubic image.
+
+    Args:
+        scale: N, the magnification: 2, 3, 4, 6 or 8.
+        channels: Filters of every layer but the last two.
+        skips: Whether there are skip connections.
+
+    Raises:
+        ValueError: If ``scale`` is none of these.
+    """
+
+    def __init__(self, scale: int, channels: int = 64, skips: bool = True) -> None:
+        super().__init__(scale)
+        if scale < 2 or BLOCK % scale**2:
+            raise ValueError(f"scale must be one of [2, 3, 4, 6, 8], got {scale}")
+        self.arguments |= {"channels": channels, "skips": skips}
+        self.skips = skips
+        self.enhance = SameDeconv(1, channels, 1, crop_before=0)
+        self.restore = nn.ModuleList(SameDeconv(channels, channels, 3, 1) for _ in range(7))
+        self.up = UpDeconv(channels, BLOCK // scale**2, scale)
+        self.fuse = SameDeconv(BLOCK // scale**2, 1, 1, crop_before=0)
+        self.register_buffer("bicubic", bicubic_phases(scale), persistent=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new weights, as ``FDNN(init="spread")`` does; see there.
+
+        The second layer of a pair has no identity of its own: the skip connection is one.
+        """
+        for layer in self.modules():
+            if isinstance(layer, nn.ConvTranspose2d):
+                nn.init.xavier_uniform_(layer.weight)
+                assert layer.bias is not None
+                nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            slopes = nn.init.uniform_(self.enhance.weight, *SLOPES)
+            slopes *= torch.where(torch.rand_like(slopes) < 0.5, -1, 1)
+            assert self.enhance.bias is not None
+            self.enhance.bias.uniform_().mul_(-slopes.flatten())
+            for i, layer in enumerate(self.layers()):
+                layer.weight *= 0.5
+                if not (self.skips and i and i % 2 == 0):
+                    layer.weight[:, :, 1, 1] += torch.eye(layer.in_channels)
+            self.fuse.weight *= 0.1
+
+    def layers(self) -> list[SameDeconv]:
+        """List the 3x3 layers."""
+        return cast("list[SameDeconv]", list(self.restore))
+
+    @property
+    def context(self) -> int:
+        """LR pixels to each side on which an output pixel depends, at most."""
+        return max(len(self.restore), REACH)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Magnify.
+
+        Args:
+            lr: ``(n, 1, h, w)`` in [0, 1].
+
+        Returns:
+            ``(n, 1, scale * h, scale * w)``, nominally in [0, 1], not clamped.
+        """
+        # With one input channel the 1x1 deconvolution is a product with a vector.
+        weight, bias = self.enhance.weight, self.enhance.bias
+        assert bias is not None
+        x = F.elu(lr * weight.view(1, -1, 1, 1) + bias.view(1, -1, 1, 1))
+        first, *pairs = self.layers()
+        x = F.elu(first(x))
+        for one, two in zip(pairs[::2], pairs[1::2], strict=True):
+            y = two(F.elu(one(x)))
+            x = F.elu(x + y if self.skips else y)
+        blocks = up_and_fuse(x, self.up, self.fuse)
+        with torch.autocast(lr.device.type, enabled=False):
+            edged = F.pad(lr.float(), (REACH,) * 4, mode="replicate")
+            base = F.conv2d(edged, cast(Tensor, self.bicubic))
+        return F.pixel_shuffle(base + blocks, self.scale)
