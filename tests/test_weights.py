@@ -6,8 +6,16 @@ import torch
 from safetensors.torch import save_file
 
 from fdnn.errors import UserError
-from fdnn.models import FDNN
-from fdnn.weights import CKPT_KEY, FILE_NAME, describe, load, load_weights, save_weights
+from fdnn.models import FDNN, FDNNPlus
+from fdnn.weights import (
+    CKPT_KEY,
+    FILE_NAME,
+    describe,
+    load,
+    load_weights,
+    save_weights,
+    start_weights,
+)
 
 
 @pytest.fixture
@@ -36,6 +44,26 @@ def test_other_scale_or_width(tmp_path, net) -> None:
     save_weights(net, tmp_path / FILE_NAME)
     with pytest.raises(UserError, match=r"weights are for FDNN\(scale=3.*asks for FDNN\(scale=2"):
         load_weights(FDNN(2, channels=4), tmp_path)
+
+
+def test_start_from_another_scale(tmp_path, caplog) -> None:
+    trained, net = FDNNPlus(3, channels=4), FDNNPlus(4, channels=4)
+    before = net.up.weight.clone()
+    save_weights(trained, tmp_path / FILE_NAME)
+    start_weights(net, tmp_path)
+    for ours, theirs in zip(net.layers(), trained.layers(), strict=True):
+        assert torch.equal(ours.weight, theirs.weight)
+    assert torch.equal(net.up.weight, before)
+    assert "new: ['fuse.weight', 'up.bias', 'up.weight']" in caplog.text
+
+
+def test_start_from_what_does_not_fit(tmp_path, net) -> None:
+    save_weights(net, tmp_path / FILE_NAME)
+    with pytest.raises(UserError, match="weights are for FDNN.*asks for FDNNPlus"):
+        start_weights(FDNNPlus(3, channels=4), tmp_path)
+    wider = FDNN(3, channels=5)
+    start_weights(wider, tmp_path)
+    assert torch.equal(wider.fuse.bias, net.fuse.bias)
 
 
 def test_missing(tmp_path) -> None:

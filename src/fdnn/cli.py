@@ -31,7 +31,7 @@ from fdnn.predict.progress import PredictProgress
 from fdnn.predict.trainer import Trainer
 from fdnn.runs import SafeCheckpoints, newest_checkpoint, run_folder
 from fdnn.stops import StopSignals
-from fdnn.weights import load_weights, read_weights, sha256
+from fdnn.weights import load_weights, read_weights, sha256, start_weights
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ class CLI(LightningCLI):
         """Load the weights that training starts from; a resumed run brings its own."""
         start = self.model.start
         if start is not None and self._get(self.config, "ckpt_path") is None:
-            self.model.weights_file = load_weights(self.model.net, start)
+            self.model.weights_file = start_weights(self.model.net, start)
 
     def after_fit(self) -> None:
         """Score the final weights, beside bicubic's scores, and draw them."""
@@ -281,10 +281,10 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0, or 1 after a message to stderr.
     """
-    args = list(sys.argv[1:] if args is None else args)
-    if args and args[0] in TOOLS:
-        tool: Tool = importlib.import_module(f"fdnn.{TOOLS[args[0]]}").main
-        return tool(args[1:])
+    words = list(sys.argv[1:] if args is None else args)
+    if words and words[0] in TOOLS:
+        tool: Tool = importlib.import_module(f"fdnn.{TOOLS[words[0]]}").main
+        return tool(words[1:])
     quiet_libraries()
     try:
         CLI(
@@ -301,7 +301,7 @@ def main(args: Sequence[str] | None = None) -> int:
             save_config_kwargs={"overwrite": True},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
-            args=args,
+            args=args if args is None else words,
         )
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -54,7 +54,8 @@ class SuperResolution(pl.LightningModule):
             ``--ckpt_path`` is given: a folder with ``model.safetensors``, or a file. ``fit``
             does not read them.
         start: Trained weights from which ``fit`` starts, likewise, instead of initial ones:
-            a second stage of training. ``run.json`` keeps their SHA-256.
+            a second stage of training. Weights for another scale give what fits, see
+            :func:`fdnn.weights.start_weights`. ``run.json`` keeps their SHA-256.
         on_nonfinite: What to do when the loss is NaN or infinite: ``stop``, or ``skip`` the
             step (with several processes: take its gradient as 0). Its batch is kept in the
             run's folder. ``run.json`` counts skipped steps.

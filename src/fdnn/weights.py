@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from torch import Tensor
 from fdnn import models
 from fdnn.errors import UserError
 from fdnn.models import Network
+
+log = logging.getLogger(__name__)
 
 FILE_NAME = "model.safetensors"
 #: Key of a ``.ckpt`` under which the description of the network lies.
@@ -116,6 +119,36 @@ def load_weights(net: Network, path: Path | str) -> Path:
             f"{_spell(describe(net))}"
         )
     _fill(net, state, file)
+    return file
+
+
+def start_weights(net: Network, path: Path | str) -> Path:
+    """Load trained parameters that training starts from, of this network or of a relative.
+
+    Weights of the same kind of network with other arguments, such as another scale, give those
+    parameters whose names and shapes agree; a log line names the others, which stay as they are.
+
+    Args:
+        net: The network to fill.
+        path: See :func:`find_weights`.
+
+    Returns:
+        The file that was read.
+
+    Raises:
+        UserError: If the weights belong to another kind of network, or are damaged.
+    """
+    file = find_weights(path)
+    description, state = read_weights(file)
+    if description == describe(net) or description["class"] != type(net).__name__:
+        return load_weights(net, path)
+    own = net.state_dict()
+    fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
+    left = sorted(own.keys() - fitting.keys())
+    if not fitting:
+        raise UserError(f"{file}: no parameter fits the network that is to be trained")
+    net.load_state_dict(fitting, strict=False)
+    log.warning("started from %s, which is for %s; new: %s", file, _spell(description), left)
     return file
 
 
