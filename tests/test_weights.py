@@ -59,7 +59,7 @@ def test_start_from_another_scale(tmp_path, caplog) -> None:
 
 def test_start_from_what_does_not_fit(tmp_path, net) -> None:
     save_weights(net, tmp_path / FILE_NAME)
-    with pytest.raises(UserError, match="weights are for FDNN.*asks for FDNNPlus"):
+    with pytest.raises(UserError, match=r"weights are for FDNN.*asks for FDNNPlus"):
         start_weights(FDNNPlus(3, channels=4), tmp_path)
     wider = FDNN(3, channels=5)
     start_weights(wider, tmp_path)

@@ -103,6 +103,18 @@ TABLE_2: dict[str, dict[str, Score]] = {
 }
 
 
+def best(set_name: str, scale: int) -> Score | None:
+    """Find the highest PSNR and the highest SSIM of all methods in Table 3.
+
+    They may be of two methods. None where the table has no such column.
+    """
+    cells = [sets.get(set_name, {}).get(scale) for sets in TABLE_3.values()]
+    printed = [cell for cell in cells if cell]
+    if not printed:
+        return None
+    return max(psnr for psnr, _ in printed), max(ssim for _, ssim in printed)
+
+
 def method(model: str) -> str:
     """Name the paper's method that a model of ours stands beside.
 
