@@ -332,7 +332,9 @@ def main(args: Sequence[str] | None = None) -> int:
             weights = {
                 run.benchmark["scale"]: run.folder
                 for run in runs
-                if run.benchmark and (run.folder / FILE_NAME).is_file()
+                if run.benchmark
+                and run.benchmark["model"] == "FDNN"
+                and (run.folder / FILE_NAME).is_file()
             }
             pictures = [(f, c, p.name) for f, c, p in draw_figures(weights, folder)]
         given = " ".join(map(str, options.folders))
