@@ -40,6 +40,7 @@ class FSRCNN(Network):
         super().__init__(scale)
         self.arguments |= {"d": d, "s": s, "m": m}
         shapes = [(1, d, 5), (d, s, 1), *[(s, s, 3)] * m, (s, d, 1)]
+        self.reach = sum(kernel // 2 for _, _, kernel in shapes)
         self.convolutions = nn.ModuleList(SameConv(*shape, "replicate") for shape in shapes)
         # He et al.'s PReLU starts with a slope of 0.25.
         self.slopes = nn.ModuleList(nn.PReLU(shape[1]) for shape in shapes)
@@ -63,8 +64,7 @@ class FSRCNN(Network):
     @property
     def context(self) -> int:
         """LR pixels to each side on which an output pixel depends, at most."""
-        kernels = [layer.weight.shape[2] for layer in self.convolutions]
-        return sum(k // 2 for k in kernels) + self.overlap
+        return self.reach + self.overlap
 
     def forward(self, lr: Tensor) -> Tensor:
         """Map ``(n, 1, h, w)`` in [0, 1] to ``(n, 1, scale * h, scale * w)``, not clamped."""
