@@ -241,6 +241,7 @@ COMPARED = {
     "espcn_x3": [],
     "vdsr_x2": ["--model.net.init_args.channels", "8"],
     "c5d5_x3": ["--model.net.init_args.channels", "8"],
+    "degree2_x3": ["--model.net.init_args.channels", "8"],
     "drcn_x3": ["--model.net.init_args.channels", "8"],
     "red30_x4": ["--model.net.init_args.channels", "8"],
 }

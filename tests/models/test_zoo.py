@@ -6,7 +6,19 @@ from torch import nn
 
 from fdnn import models
 from fdnn.inference import upscale_luma
-from fdnn.models import DRCN, ESPCN, FDNN, FSRCNN, RED30, SRCNN, VDSR, Bicubic, Mixed, Network
+from fdnn.models import (
+    DEGREE2,
+    DRCN,
+    ESPCN,
+    FDNN,
+    FSRCNN,
+    RED30,
+    SRCNN,
+    VDSR,
+    Bicubic,
+    Mixed,
+    Network,
+)
 from fdnn.resize import imresize
 
 NETWORKS = {
@@ -17,6 +29,7 @@ NETWORKS = {
     "Mixed": lambda scale: Mixed(scale, convolutions=3, layers=5, channels=4),
     "DRCN": lambda scale: DRCN(scale, recursions=3, channels=4),
     "RED30": lambda scale: RED30(scale, half=5, channels=4),
+    "DEGREE2": lambda scale: DEGREE2(scale, steps=2, channels=4),
     "FDNN": lambda scale: FDNN(scale, channels=4),
     "Bicubic": Bicubic,
 }
@@ -103,6 +116,8 @@ def test_arguments_make_the_same_network(name: str) -> None:
         (Mixed(3), 10, 2 * 576 + 8 * 36_864, 5),
         (Mixed(3, convolutions=4), 10, 2 * 576 + 8 * 36_864, 5),
         (DRCN(3), 5, 1_774_080, 8),  # five kernels, one of them used 16 times
+        # 3 + 16 * 64 + 64 maps in, 64 out; 64 in, 2 out; 66 in, 1 out
+        (DEGREE2(3), 20, 9 * (3 * 64 + 17 * 64 * 64 + 64 * 2 + 66), 9),
         (RED30(3), 30, 4_131_072, 12),
     ],
     ids=lambda value: value.title if isinstance(value, Network) else None,
@@ -121,7 +136,7 @@ def test_titles() -> None:
 
 
 @pytest.mark.parametrize(
-    "net", [VDSR(3, layers=3), Mixed(3, 2, 4), RED30(3, half=3), DRCN(3, 2, 4)]
+    "net", [VDSR(3, layers=3), Mixed(3, 2, 4), RED30(3, half=3), DRCN(3, 2, 4), DEGREE2(3, 1, 4)]
 )
 def test_residual_networks_start_from_bicubic(net: Network) -> None:
     """With silent last layers, what is left is MATLAB's enlargement."""
@@ -157,3 +172,11 @@ def test_red30_skips_join_mirror_images() -> None:
         x = layer(x).relu()
     expected = image + net.decode[4](net.decode[3](x).relu())
     torch.testing.assert_close(net.refine(image), expected)
+
+
+def test_degree2_sees_edges() -> None:
+    """Ramps have a slope of one in one direction and none in the other, times Sobel's weights."""
+    ramp = torch.arange(6.0).repeat(5, 1)
+    horizontal, vertical = DEGREE2(2, channels=2).edges(ramp[None, None])[0]
+    assert torch.equal(horizontal[:, 1:-1], torch.full((5, 4), 8.0))
+    assert torch.equal(vertical, torch.zeros(5, 6))

@@ -1,6 +1,7 @@
 """One paper, one file; what they have in common is :class:`fdnn.models.network.Network`."""
 
 from fdnn.models.bicubic import Bicubic
+from fdnn.models.degree2 import DEGREE2
 from fdnn.models.drcn import DRCN
 from fdnn.models.espcn import ESPCN
 from fdnn.models.fdnn import FDNN
@@ -12,6 +13,7 @@ from fdnn.models.srcnn import SRCNN
 from fdnn.models.vdsr import VDSR
 
 __all__ = [
+    "DEGREE2",
     "DRCN",
     "ESPCN",
     "FDNN",
