@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fdnn.models.convolution import SameConv
+from fdnn.models.convolution import SameConv, replicate
 from fdnn.models.refiner import Refiner
 
 #: Horizontal and vertical differences, smoothed across.
@@ -69,7 +69,7 @@ class DEGREE2(Refiner):
 
     def edges(self, image: Tensor) -> Tensor:
         """Map ``(n, 1, H, W)`` to its Sobel responses ``(n, 2, H, W)``, flat beyond the border."""
-        return F.conv2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), self.sobel)
+        return F.conv2d(replicate(image, 1), self.sobel)
 
     def refine(self, image: Tensor) -> Tensor:
         """See :class:`Refiner`."""

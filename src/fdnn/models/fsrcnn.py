@@ -15,9 +15,8 @@ deconvolution is placed so that its kernel stands over the middle of its LR pixe
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from fdnn.models.convolution import SameConv
+from fdnn.models.convolution import SameConv, replicate
 from fdnn.models.network import Network
 
 #: Kernel of the deconvolution.
@@ -71,6 +70,5 @@ class FSRCNN(Network):
         x = lr
         for convolution, slope in zip(self.convolutions, self.slopes, strict=True):
             x = slope(convolution(x))
-        x = F.pad(x, (self.overlap,) * 4, mode="replicate")
-        sr: Tensor = self.upsample(x)
+        sr: Tensor = self.upsample(replicate(x, self.overlap))
         return sr
