@@ -64,6 +64,8 @@ class VDSR(Refiner):
 
     def at(self, scale: int) -> VDSR:
         """Make a network for another scale that shares this one's parameters."""
+        if scale == self.scale:
+            return self
         other = VDSR(**self.arguments | {"scale": scale})
         other.upsample.to(self.upsample.kernel.device)
         other.layers = self.layers
