@@ -234,6 +234,49 @@ def test_two_processes_train_like_one(tiny, tmp_path) -> None:
         assert torch.allclose(value, states[1][key], atol=1e-4), key
 
 
+#: One config of each network, and how to make it small.
+COMPARED = {
+    "srcnn_x3": [],
+    "fsrcnn_x4": [],
+    "espcn_x3": [],
+    "vdsr_x2": ["--model.net.init_args.channels", "8"],
+    "c5d5_x3": ["--model.net.init_args.channels", "8"],
+    "degree2_x3": ["--model.net.init_args.channels", "8"],
+    "drcn_x3": ["--model.net.init_args.channels", "8"],
+    "red30_x4": ["--model.net.init_args.channels", "8"],
+}
+
+
+@pytest.mark.parametrize("name", COMPARED)
+def test_configs_of_the_comparison_train(name: str, photos, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = str(ROOT / "configs" / f"{name}.yaml")
+    small = ["--data.patch_size", "48", "--data.batch_size", "1", "--data.num_workers", "0"]
+    small += ["--data.train_sets", f"[{photos}]", "--data.val_sets", f"[{photos}]"]
+    small += ["--trainer.fast_dev_run", "true", "--model.compile", "false", *COMPARED[name]]
+    assert main(["fit", "--config", config, *small]) == 0
+
+
+def test_one_network_for_several_scales(tiny, tmp_path, capsys) -> None:
+    deep = ["--model.net", "fdnn.models.VDSR", "--model.net.init_args.layers", "3"]
+    deep += ["--model.net.init_args.channels", "4"]
+    mixed = ["--data.train_scales", "[2,4]", "--data.resized_copies", "[]"]
+    assert main(["fit", *tiny, *deep, *mixed]) == 0
+    weights = run(tmp_path, 0) / FILE_NAME
+    capsys.readouterr()
+    assert main(["test", *tiny, *deep, "--data.scale", "4", "--ckpt_path", str(weights)]) == 0
+    assert "VDSR3, measured" in capsys.readouterr().out
+    assert load(weights).scale == 2
+    four = load(weights, scale=4)
+    assert four(torch.rand(1, 1, 3, 5)).shape == (1, 1, 12, 20)
+    assert torch.equal(four.layers[1].weight, load(weights).layers[1].weight)
+
+
+def test_several_scales_need_a_network_for_them(tiny, capsys) -> None:
+    assert main(["fit", *tiny, "--data.train_scales", "[2,4]"]) == 1
+    assert "weights of FDNN serve x2 only, not x4" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configs_fit_their_training_images(config: Path, data) -> None:
     options = yaml.safe_load(config.read_text())["data"]

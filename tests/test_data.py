@@ -21,6 +21,7 @@ def test_step_sampler_goes_on_where_training_stands() -> None:
     [
         ({"scale": 1}, "scale must be at least 2, got 1"),
         ({"scale": 3, "patch_size": 70}, "patch_size=70 must be a multiple of scale=3"),
+        ({"scale": 2, "train_scales": [2, 5]}, "patch_size=72 must be a multiple of scale=5"),
         ({"scale": 3, "batch_size": 0}, "batch_size=0"),
         ({"scale": 3, "resized_copies": [1.5]}, "between 0 and 1"),
     ],

@@ -8,7 +8,7 @@ from PIL import Image
 
 from fdnn.errors import ImageError, UserError
 from fdnn.images import list_images
-from fdnn.patches import PairStore, TrainingBatches, make_pair
+from fdnn.patches import InTurn, PairStore, TrainingBatches, make_pair
 from fdnn.resize import imresize
 
 
@@ -123,3 +123,16 @@ def test_unusable_files(photos) -> None:
         file.unlink()
     with pytest.raises(UserError, match="none of the 2"):
         store(photos, on_error="skip")
+
+
+def test_scales_take_turns(photos) -> None:
+    sources = [
+        TrainingBatches(store(photos, scale=scale), batch_size=3, seed=1) for scale in (2, 3, 4)
+    ]
+    batches = InTurn(sources)
+    for number in range(7):
+        lr, hr = batches[number]
+        expected = sources[number % 3][number]
+        assert torch.equal(lr, expected[0])
+        assert torch.equal(hr, expected[1])
+        assert lr.shape == (3, 1, *[24 // (2 + number % 3)] * 2)

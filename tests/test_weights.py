@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from fdnn.errors import UserError
-from fdnn.models import FDNN, FDNNPlus
+from fdnn.models import FDNN, VDSR, FDNNPlus
 from fdnn.weights import (
     CKPT_KEY,
     FILE_NAME,
@@ -64,6 +64,22 @@ def test_start_from_what_does_not_fit(tmp_path, net) -> None:
     wider = FDNN(3, channels=5)
     start_weights(wider, tmp_path)
     assert torch.equal(wider.fuse.bias, net.fuse.bias)
+
+
+def test_one_file_for_several_scales(tmp_path, net) -> None:
+    deep = VDSR(3, layers=3, channels=4)
+    save_weights(deep, tmp_path / "model.safetensors")
+    two = VDSR(2, layers=3, channels=4)
+    load_weights(two, tmp_path)
+    assert all(torch.equal(a, b) for a, b in zip(two.parameters(), deep.parameters(), strict=True))
+    lr = torch.rand(1, 1, 5, 6)
+    assert torch.equal(load(tmp_path, scale=2)(lr), two(lr))
+    assert load(tmp_path).scale == 3
+    with pytest.raises(UserError, match="weights are for VDSR"):
+        load_weights(VDSR(2, layers=4, channels=4), tmp_path)
+    save_weights(net, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match=f"weights of FDNN serve x{net.scale} only, not x9"):
+        load(tmp_path, scale=9)
 
 
 def test_missing(tmp_path) -> None:

@@ -117,7 +117,7 @@ class PictureStrips(pl.Callback):
             for path, title in titled:
                 folder.mkdir(parents=True, exist_ok=True)
                 file = folder / f"{images.name}_{title}.png"
-                Image.fromarray(strip(path, {type(net).__name__: net}, net.scale)).save(file)
+                Image.fromarray(strip(path, {net.title: net}, net.scale)).save(file)
                 for logger in trainer.loggers:
                     if isinstance(logger, WandbLogger):
                         logger.log_image(f"val/{images.name}/{title}", [str(file)])
@@ -163,7 +163,7 @@ class RunRecord(pl.Callback):
             "data_sha256": {name: images.sha256() for name, images in sets.items()},
             "images": {name: len(images.paths) for name, images in sets.items()},
             "started_from": {"path": str(start), "sha256": sha256(start)} if start else None,
-            "left_out": data.store.skipped,
+            "left_out": data.skipped,
             "resumed_from": str(trainer.ckpt_path) if trainer.ckpt_path else None,
         }
         for logger in trainer.loggers:

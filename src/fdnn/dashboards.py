@@ -45,7 +45,7 @@ def log_benchmark(
     """
     import wandb
 
-    name = type(net).__name__
+    name = net.title
     table = wandb.Table(columns=["set", "image", "psnr", "ssim", "paper_psnr", "picture"])
     for set_name, scores in results.items():
         images = scores.images

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Sampler
 from fdnn.errors import UserError
 from fdnn.evaluation import BenchmarkImages
 from fdnn.images import Array
-from fdnn.patches import OnError, PairStore, TrainingBatches
+from fdnn.patches import InTurn, OnError, PairStore, TrainingBatches
 from fdnn.sets import find_set
 
 
@@ -42,20 +42,22 @@ class StepSampler(Sampler[int]):
 
 
 class SRDataModule(pl.LightningDataModule):
-    """Training patches, validation and test sets for one scale.
+    """Training patches for one or more scales, validation and test sets for one.
 
     The Trainer must leave sharding to this class: ``use_distributed_sampler=False``
     (``src/train.py`` sets it).
 
     Args:
-        scale: Magnification.
+        scale: Magnification that is validated, tested and, by default, trained.
         train_sets: Sets to train on: names (T91, BSDS200, sample-train, ...) or folders.
         val_sets: Sets to validate on after every epoch, likewise.
         test_sets: Sets for ``test``, likewise.
-        patch_size: Side of the HR patches in pixels; a multiple of ``scale``.
+        patch_size: Side of the HR patches in pixels; a multiple of each scale.
         batch_size: Pairs in a batch, over all processes.
         steps_per_epoch: Batches that make an epoch.
         resized_copies: Also train on each image shrunk by these factors.
+        train_scales: Scales to train, one batch of each in turn; default: ``scale``. Others
+            than that need a network that serves any scale, such as VDSR.
         on_error: What to do with unusable training images: ``strict`` stops, ``skip`` goes
             on without them and says which.
         seed: Decides which patches are drawn.
@@ -77,6 +79,7 @@ class SRDataModule(pl.LightningDataModule):
         batch_size: int = 16,
         steps_per_epoch: int = 1000,
         resized_copies: Sequence[float] = (),
+        train_scales: Sequence[int] = (),
         on_error: OnError = "strict",
         seed: int = 0,
         num_workers: int = 1,
@@ -84,10 +87,11 @@ class SRDataModule(pl.LightningDataModule):
         cache_dir: str | None = None,
     ) -> None:
         super().__init__()
-        if scale < 2:
-            raise UserError(f"scale must be at least 2, got {scale}")
-        if patch_size < scale or patch_size % scale:
-            raise UserError(f"patch_size={patch_size} must be a multiple of scale={scale}")
+        for each in (scale, *train_scales):
+            if each < 2:
+                raise UserError(f"scale must be at least 2, got {each}")
+            if patch_size < each or patch_size % each:
+                raise UserError(f"patch_size={patch_size} must be a multiple of scale={each}")
         if batch_size < 1 or steps_per_epoch < 1:
             raise UserError(
                 f"batch_size={batch_size} and steps_per_epoch={steps_per_epoch} must be at least 1"
@@ -95,6 +99,7 @@ class SRDataModule(pl.LightningDataModule):
         if not all(0 < factor < 1 for factor in resized_copies):
             raise UserError(f"resized_copies must lie between 0 and 1, got {list(resized_copies)}")
         self.scale = scale
+        self.train_scales = list(train_scales) or [scale]
         self.train_sets = list(train_sets)
         self.val_sets = list(val_sets)
         self.test_sets = list(test_sets)
@@ -107,27 +112,35 @@ class SRDataModule(pl.LightningDataModule):
         self.num_workers = num_workers
         self.memory_mb = memory_mb
         self.cache_dir = cache_dir
-        self.store: PairStore | None = None
+        #: The training images, once for each scale.
+        self.stores: list[PairStore] = []
 
     def prepare_data(self) -> None:
         """Write the patch file of a large collection, once per node."""
         if self.trainer is not None and self.trainer.state.fn == "fit":
-            self._make_store().prepare()
+            for scale in self.train_scales:
+                self._make_store(scale).prepare()
 
     def setup(self, stage: str) -> None:
         """Load the training images (``fit``), so that a bad one is met before training."""
-        if stage == "fit" and self.store is None:
-            store = self._make_store()
-            store.load()
-            self.store = store
+        if stage == "fit" and not self.stores:
+            stores = [self._make_store(scale) for scale in self.train_scales]
+            for store in stores:
+                store.load()
+            self.stores = stores
 
-    def _make_store(self) -> PairStore:
+    @property
+    def skipped(self) -> list[str]:
+        """Why training images were left out."""
+        return list(dict.fromkeys(text for store in self.stores for text in store.skipped))
+
+    def _make_store(self, scale: int) -> PairStore:
         if not self.train_sets:
             raise UserError("train_sets is empty; name at least one set or folder")
         sets = [find_set(name) for name in self.train_sets]
         return PairStore(
             [path for images in sets for path in images.paths],
-            self.scale,
+            scale,
             self.patch_size,
             self.resized_copies,
             self.on_error,
@@ -137,12 +150,12 @@ class SRDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
         """One item is one batch, see :class:`fdnn.patches.TrainingBatches`."""
-        if self.store is None:
-            self.setup("fit")
-        assert self.store is not None
-        batches = TrainingBatches(
-            self.store, self.batch_size, self.seed, self._rank(), self._world_size()
-        )
+        self.setup("fit")
+        sources = [
+            TrainingBatches(store, self.batch_size, self.seed, self._rank(), self._world_size())
+            for store in self.stores
+        ]
+        batches = InTurn(sources)
         return DataLoader(
             batches,
             batch_size=None,

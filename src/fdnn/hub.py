@@ -80,11 +80,12 @@ class Pretrained(
         return cls(load(file))
 
 
-def from_hub(name: str) -> Network:
+def from_hub(name: str, scale: int | None = None) -> Network:
     """Load a network from a repository on the hub; a copy stays in the hub's cache.
 
     Args:
         name: ``owner/name``.
+        scale: Magnification, where the weights leave the choice.
 
     Returns:
         The network in evaluation mode.
@@ -93,7 +94,7 @@ def from_hub(name: str) -> Network:
         UserError: If the repository cannot be reached or holds no weights of this project.
     """
     try:
-        return load(hf_hub_download(name, FILE_NAME))
+        return load(hf_hub_download(name, FILE_NAME), scale)
     except LocalEntryNotFoundError as error:
         reason = _first_line(error)
     except EntryNotFoundError:

@@ -21,6 +21,7 @@ from fdnn.losses import MSEKLLoss
 from fdnn.metrics import BenchmarkScores, SetScores, shave
 from fdnn.models import Network
 from fdnn.models.ensemble import SelfEnsemble
+from fdnn.optim import parameter_groups
 from fdnn.predict.magnify import Track, magnify_file, untracked
 from fdnn.runs import set_aside
 from fdnn.weights import CKPT_KEY, describe
@@ -103,7 +104,8 @@ class SuperResolution(pl.LightningModule):
         self.engine_precision: Precision = engine_precision
         self.self_ensemble = self_ensemble
         self.runner: Network = self.net
-        self.train_forward: Callable[[Tensor], Tensor] = self.net.forward
+        #: The network's forward pass by the scale of a training batch.
+        self.train_forwards: dict[int, Callable[[Tensor], Tensor]] = {net.scale: self.net.forward}
         #: What ``predict`` could not do, and the number of files that it could.
         self.failures: list[str] = []
         self.done = 0
@@ -126,14 +128,23 @@ class SuperResolution(pl.LightningModule):
     # ---- training -----------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Check the margin, and switch compilation on, if asked for and possible."""
-        lr_patch = self.trainer.datamodule.patch_size // self.scale  # type: ignore[attr-defined]
+        """Check scales and margin, and switch compilation on, if asked for and possible."""
+        data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
+        try:
+            nets = [self.net.at(scale) for scale in data.train_scales]
+        except ValueError as error:
+            raise UserError(f"data.train_scales={data.train_scales}: {error}") from None
+        lr_patch = data.patch_size // max(data.train_scales)
         if not 0 <= 2 * self.margin < lr_patch:
             raise UserError(
                 f"margin={self.margin} leaves nothing of patches of {lr_patch}x{lr_patch} LR pixels"
             )
+        self.train_forwards = {net.scale: net.forward for net in nets}
         if self.compile_net and compiler_works(self.device):
-            self.train_forward = torch.compile(self.net.forward)
+            # Every scale has its own size of patches, and is compiled for it.
+            self.train_forwards = {
+                net.scale: torch.compile(net.forward, dynamic=False) for net in nets
+            }
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor | None:
         """Compute the loss of one batch of patches and log its terms.
@@ -142,8 +153,9 @@ class SuperResolution(pl.LightningModule):
             UserError: If the loss is not finite, see ``on_nonfinite``.
         """
         lr, hr = batch
-        sr = self.train_forward(lr.contiguous(memory_format=torch.channels_last))
-        border = self.margin * self.scale
+        scale = hr.shape[-1] // lr.shape[-1]
+        sr = self.train_forwards[scale](lr.contiguous(memory_format=torch.channels_last))
+        border = self.margin * scale
         terms: dict[str, Tensor] = self.criterion(shave(sr, border), shave(hr, border))
         # Logging costs a millisecond: only the steps that reach the loggers do it.
         every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
@@ -179,7 +191,7 @@ class SuperResolution(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Attach the learning-rate schedule to the injected optimizer."""
-        optimizer = self.optimizer(self.net.parameters())
+        optimizer = self.optimizer(parameter_groups(self.net))
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._lr_factor)
         return {
             "optimizer": optimizer,
@@ -220,7 +232,7 @@ class SuperResolution(pl.LightningModule):
     @property
     def title(self) -> str:
         """What tables call the network."""
-        name = type(self.net).__name__
+        name = self.net.title
         return f"{name} + self-ensemble" if self.self_ensemble else name
 
     def _start_scores(self, loaders: Any) -> None:

@@ -1,9 +1,10 @@
-"""Muon for deconvolution kernels, Adam for everything else, as one optimizer.
+"""Muon for kernels, Adam for everything else, as one optimizer.
 
 Muon (Jordan et al. 2024) replaces the momentum of a weight matrix by the nearest
 semi-orthogonal matrix, so that all its directions learn at the same rate.
-``torch.optim.Muon`` takes matrices only; here a kernel ``(in, out, k, k)`` is taken as the
-``(out, in * k * k)`` matrix that it multiplies patches with.
+``torch.optim.Muon`` takes matrices only; here the kernel ``(in, out, k, k)`` of a deconvolution,
+or ``(out, in, k, k)`` of a convolution, is taken as the ``(out, in * k * k)`` matrix that it
+multiplies patches with.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.adam import adam
 
@@ -48,12 +49,27 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
+def parameter_groups(net: nn.Module) -> list[dict[str, Any]]:
+    """Group a network's parameters so that an optimizer can tell how a kernel is laid out.
+
+    Returns:
+        All parameters but the kernels of convolutions; then these, marked ``convolution``, if
+        there are any.
+    """
+    kernels = [m.weight for m in net.modules() if isinstance(m, nn.Conv2d)]
+    chosen = {id(kernel) for kernel in kernels}
+    others = [p for p in net.parameters() if id(p) not in chosen]
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": kernels, "convolution": True}]
+    return [group for group in groups if group["params"]]
+
+
 class MuonAdam(Optimizer):
     """Muon on kernels with several input and output channels, Adam on the other parameters.
 
     Args:
-        params: Parameters; those with four dimensions, of which the first two exceed 1, are
-            optimised by Muon.
+        params: Parameters, or groups of them; those with four dimensions, of which the first
+            two exceed 1, are optimised by Muon, as kernels of deconvolutions unless their group
+            is marked ``convolution``, see :func:`parameter_groups`.
         lr: Root mean square of Muon's change to a weight in one step, over 0.2 (so that it
             compares with Adam's learning rate).
         momentum: Of Muon, with Nesterov's look-ahead.
@@ -67,7 +83,7 @@ class MuonAdam(Optimizer):
 
     def __init__(
         self,
-        params: Iterable[Tensor],
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
         lr: float = 4e-3,
         momentum: float = 0.95,
         adam_lr: float = 1e-3,
@@ -76,12 +92,20 @@ class MuonAdam(Optimizer):
     ) -> None:
         if lr <= 0 or adam_lr <= 0:
             raise ValueError(f"learning rates must be above 0, got lr={lr}, adam_lr={adam_lr}")
-        every = list(params)
-        kernels = [p for p in every if p.dim() == 4 and min(p.shape[:2]) > 1]
-        chosen = {id(p) for p in kernels}
-        others = [p for p in every if id(p) not in chosen]
+        #: Kernels of deconvolutions (False) and of convolutions (True).
+        kernels: dict[bool, list[Tensor]] = {False: [], True: []}
+        others: list[Tensor] = []
+        for given in list(params):
+            group: dict[str, Any] = given if isinstance(given, dict) else {"params": [given]}
+            for p in group["params"]:
+                if p.dim() == 4 and min(p.shape[:2]) > 1:
+                    kernels[group.get("convolution", False)].append(p)
+                else:
+                    others.append(p)
+        muon = {"lr": lr, "momentum": momentum, "muon": True}
         groups: list[dict[str, Any]] = [
-            {"params": kernels, "lr": lr, "momentum": momentum, "muon": True},
+            {"params": kernels[False], **muon},
+            {"params": kernels[True], **muon, "convolution": True},
             {"params": others, "lr": adam_lr, "betas": tuple(betas), "eps": eps, "muon": False},
         ]
         super().__init__([g for g in groups if g["params"]], {})
@@ -109,11 +133,15 @@ class MuonAdam(Optimizer):
         by_shape: dict[torch.Size, list[int]] = {}
         for i, p in enumerate(kernels):
             by_shape.setdefault(p.shape, []).append(i)
-        for shape, members in by_shape.items():
-            matrices = torch.stack([look_ahead[i] for i in members]).transpose(1, 2).flatten(2)
+        for members in by_shape.values():
+            stacked = torch.stack([look_ahead[i] for i in members])
+            if not group.get("convolution"):
+                stacked = stacked.transpose(1, 2)
+            matrices = stacked.flatten(2)
             size = group["lr"] * 0.2 * math.sqrt(max(matrices.shape[1:]))
-            updates = orthogonalise(matrices.float())
-            updates = updates.view(-1, shape[1], shape[0], *shape[2:]).transpose(1, 2)
+            updates = orthogonalise(matrices.float()).view(stacked.shape)
+            if not group.get("convolution"):
+                updates = updates.transpose(1, 2)
             targets = [kernels[i] for i in members]
             torch._foreach_add_(targets, list(updates.to(targets[0].dtype)), alpha=-size)
 

@@ -285,3 +285,18 @@ class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
             image=hr[y * s : (y + p) * s, x * s : (x + p) * s], lr=lr[y : y + p, x : x + p]
         )
         return both["lr"], both["image"]
+
+
+class InTurn(Dataset[tuple[Tensor, Tensor]]):
+    """Batches of several scales, one of each in turn.
+
+    Args:
+        sources: One for each scale.
+    """
+
+    def __init__(self, sources: Sequence[TrainingBatches]) -> None:
+        self.sources = list(sources)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        """Return batch ``number``, see :class:`TrainingBatches`."""
+        return self.sources[number % len(self.sources)][number]

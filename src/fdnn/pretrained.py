@@ -15,7 +15,7 @@ SHIPPED = Path(__file__).parents[2] / "checkpoints"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
-def load(name: str | Path) -> Network:
+def load(name: str | Path, scale: int | None = None) -> Network:
     """Make a trained network, ready for use.
 
     Args:
@@ -24,24 +24,25 @@ def load(name: str | Path) -> Network:
             ``owner/name`` on the Hugging Face hub that holds a ``model.safetensors`` of this
             project (needs the extra ``fdnn[hub]``). Names of shipped weights come first, then
             existing paths.
+        scale: Magnification, where the weights leave the choice, such as VDSR's.
 
     Returns:
         The network in evaluation mode, on the CPU.
 
     Raises:
         UserError: If there are no such weights, they are damaged, describe an unknown
-            network, or the hub cannot be reached.
+            network or serve another scale, or the hub cannot be reached.
     """
     text = str(name)
     if text in shipped():
-        return weights.load(SHIPPED / text)
+        return weights.load(SHIPPED / text, scale)
     path = Path(name).expanduser()
     if path.exists():
-        return weights.load(path)
+        return weights.load(path, scale)
     if isinstance(name, str) and _is_hub_id(name):
         from fdnn.hub import from_hub
 
-        return from_hub(name)
+        return from_hub(name, scale)
     raise UserError(
         f"no weights {text!r}; name shipped ones ({', '.join(shipped()) or 'none here'}), "
         "a path, or a Hugging Face id owner/name"

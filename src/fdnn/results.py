@@ -256,7 +256,7 @@ def draw_figures(weights: Mapping[int, Path], folder: Path) -> list[tuple[str, s
         path = images.paths[images.titles().index(image)]
         net = load(weights[scale])
         file = folder / f"{title}_x{scale}.png"
-        picture = comparison(path, {type(net).__name__: net}, scale, box, f"{title} x{scale}")
+        picture = comparison(path, {net.title: net}, scale, box, f"{title} x{scale}")
         Image.fromarray(picture).quantize(256, dither=Image.Dither.NONE).save(file, optimize=True)
         made.append((figure, f"{title} ({set_name}), x{scale}", file))
     return made

@@ -102,7 +102,7 @@ def load_weights(net: Network, path: Path | str) -> Path:
     """Load trained parameters into a network that was made for them.
 
     Args:
-        net: The network to fill.
+        net: The network to fill; one for any scale also takes the weights of another scale.
         path: See :func:`find_weights`.
 
     Returns:
@@ -113,6 +113,8 @@ def load_weights(net: Network, path: Path | str) -> Path:
     """
     file = find_weights(path)
     description, state = read_weights(file)
+    if net.any_scale and "scale" in description["arguments"]:
+        description["arguments"]["scale"] = net.scale
     if description != describe(net):
         raise UserError(
             f"{file}: weights are for {_spell(description)}, the config asks for "
@@ -152,17 +154,20 @@ def start_weights(net: Network, path: Path | str) -> Path:
     return file
 
 
-def load(path: Path | str) -> Network:
+def load(path: Path | str, scale: int | None = None) -> Network:
     """Make the network that a weight file describes, with its parameters, ready for use.
 
     Args:
         path: See :func:`find_weights`.
+        scale: Magnification; default: that of the file. Weights for any scale, such as VDSR's,
+            leave the choice.
 
     Returns:
         The network in evaluation mode.
 
     Raises:
-        UserError: If the file is missing, damaged, or describes an unknown network.
+        UserError: If the file is missing, damaged, describes an unknown network, or serves
+            another scale.
     """
     file = find_weights(path)
     description, state = read_weights(file)
@@ -173,7 +178,10 @@ def load(path: Path | str) -> Network:
     except (TypeError, ValueError) as error:
         raise UserError(f"{file}: impossible network {_spell(description)} ({error})") from None
     _fill(net, state, file)
-    return net.eval()
+    try:
+        return net.at(net.scale if scale is None else scale).eval()
+    except ValueError as error:
+        raise UserError(f"{file}: {error}") from None
 
 
 def sha256(file: Path) -> str:

@@ -164,7 +164,7 @@ def main(args: Sequence[str] | None = None) -> int:
         net = load(options.weights)
         for set_name in options.sets:
             table = Table(title=f"{set_name} x{net.scale}: PSNR / SSIM, difference to the protocol")
-            names = (type(net).__name__, "Bicubic")
+            names = (net.title, "Bicubic")
             for title in ("", *names):
                 table.add_column(title, justify="left" if not title else "right")
             columns = [costs(network, set_name) for network in (net, Bicubic(net.scale))]

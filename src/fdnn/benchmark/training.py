@@ -171,7 +171,7 @@ def _plain_loop(
             start = time.perf_counter()
         lr, hr = ready[i % len(ready)]
         with torch.autocast(device().type, torch.bfloat16):
-            sr = module.train_forward(lr.contiguous(memory_format=torch.channels_last))
+            sr = module.train_forwards[net.scale](lr.contiguous(memory_format=torch.channels_last))
             loss = module.criterion(sr, hr)["loss"]
         optimizer.zero_grad()
         loss.backward()

@@ -133,7 +133,7 @@ def compare(path: Path, net: Network, folder: Path) -> Compared:
     limits.check(path)
     hr = for_screen(modcrop(_read(path), scale))
     lr = shrink(hr, scale)
-    networks = {"bicubic": Bicubic(scale), type(net).__name__: net}
+    networks = {"bicubic": Bicubic(scale), net.title: net}
     upload = ImageSet("upload", (path,))
     captions, images, scores = [], [], []
     for name, one in networks.items():

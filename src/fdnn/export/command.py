@@ -25,8 +25,9 @@ from torch.export import Dim, ExportedProgram
 
 from fdnn.errors import UserError
 from fdnn.export import parity
-from fdnn.export.graphs import REACH, Graph, Precision, build
+from fdnn.export.graphs import Graph, Precision, build
 from fdnn.models import FDNN, Network
+from fdnn.models.polyphase import REACH
 from fdnn.sets import ImageSet, find_set
 from fdnn.weights import describe, find_weights, load, sha256
 

@@ -17,13 +17,10 @@ from torch.nn import functional as F
 from fdnn.images import Array, rgb_to_ycbcr, ycbcr_to_rgb
 from fdnn.models import FDNN
 from fdnn.models.convolutional import ConvolutionalFDNN
-from fdnn.resize import contributions
+from fdnn.models.polyphase import PolyphaseBicubic
 
 Graph = Literal["luma", "rgb"]
 Precision = Literal["fp32", "fp16"]
-
-#: LR pixels that bicubic magnification reaches to each side.
-REACH = 2
 
 
 class Luma(nn.Module):
@@ -57,48 +54,6 @@ class Luma(nn.Module):
         """
         top = self.top(lr.to(self.dtype)).to(lr.dtype)
         return F.pixel_shuffle(top + self.residual(lr), self.scale)
-
-
-class PolyphaseBicubic(nn.Module):
-    """MATLAB's ``imresize(image, scale, 'bicubic')`` for whole scales, as one convolution.
-
-    Magnified by a whole number, each of the ``scale * scale`` output pixels that belong to an
-    input pixel has fixed weights; only the mirrored border depends on the size of the image.
-
-    Args:
-        channels: Channels of the image.
-        scale: Whole magnification, above 1.
-    """
-
-    kernel: Tensor
-
-    def __init__(self, channels: int, scale: int) -> None:
-        super().__init__()
-        self.channels = channels
-        self.scale = scale
-        # Any input pixel whose neighbours all lie inside shows the weights of all.
-        pixel = REACH
-        weights, indices = contributions(2 * REACH + 1, scale * (2 * REACH + 1), scale)
-        own = slice(scale * pixel, scale * (pixel + 1))
-        phases = torch.zeros(scale, 2 * REACH + 1, dtype=weights.dtype)
-        phases.scatter_add_(1, indices[own], weights[own])
-        kernel = torch.einsum("ay,bx->abyx", phases, phases).flatten(0, 1)[:, None]
-        self.register_buffer("kernel", kernel.repeat(channels, 1, 1, 1).float())
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Map ``(n, channels, h, w)`` float32 to ``(n, channels, scale * h, scale * w)``."""
-        for axis in (2, 3):
-            image = image.index_select(axis, _mirrored(image.shape[axis], image.device))
-        blocks = F.conv2d(image, self.kernel, groups=self.channels)
-        return F.pixel_shuffle(blocks, self.scale)
-
-
-def _mirrored(length: int, device: torch.device) -> Tensor:
-    """Count 0 to ``length - 1`` and ``REACH`` on at each end, mirrored as MATLAB does."""
-    index = torch.arange(-REACH, length + REACH, device=device)
-    index = torch.maximum(index, -1 - index)
-    # A single pixel is mirrored twice, which the clamp does as well.
-    return torch.minimum(index, 2 * length - 1 - index).clamp(min=0)
 
 
 class RGB(nn.Module):

@@ -1,8 +1,29 @@
 """One paper, one file; what they have in common is :class:`fdnn.models.network.Network`."""
 
 from fdnn.models.bicubic import Bicubic
+from fdnn.models.degree2 import DEGREE2
+from fdnn.models.drcn import DRCN
+from fdnn.models.espcn import ESPCN
 from fdnn.models.fdnn import FDNN
 from fdnn.models.fdnn_plus import FDNNPlus
+from fdnn.models.fsrcnn import FSRCNN
+from fdnn.models.mixed import Mixed
 from fdnn.models.network import Network
+from fdnn.models.red30 import RED30
+from fdnn.models.srcnn import SRCNN
+from fdnn.models.vdsr import VDSR
 
-__all__ = ["FDNN", "Bicubic", "FDNNPlus", "Network"]
+__all__ = [
+    "DEGREE2",
+    "DRCN",
+    "ESPCN",
+    "FDNN",
+    "FSRCNN",
+    "RED30",
+    "SRCNN",
+    "VDSR",
+    "Bicubic",
+    "FDNNPlus",
+    "Mixed",
+    "Network",
+]

@@ -19,15 +19,22 @@ class Network(nn.Module, ABC):
     Attributes:
         scale: Magnification.
         arguments: What to call the class with to get the same network, less its weights.
+        any_scale: Whether the same weights serve other scales, see :meth:`at`.
     """
 
     scale: int
     arguments: dict[str, Any]
+    any_scale: bool = False
 
     def __init__(self, scale: int) -> None:
         super().__init__()
         self.scale = scale
         self.arguments = {"scale": scale}
+
+    @property
+    def title(self) -> str:
+        """What tables call the network."""
+        return type(self).__name__
 
     @property
     @abstractmethod
@@ -40,3 +47,13 @@ class Network(nn.Module, ABC):
 
         Clamping and rounding belong to the evaluation protocol, and happen there once.
         """
+
+    def at(self, scale: int) -> Network:
+        """Make a network for another scale that shares this one's parameters.
+
+        Raises:
+            ValueError: If the weights serve one scale only.
+        """
+        if scale == self.scale:
+            return self
+        raise ValueError(f"the weights of {self.title} serve x{self.scale} only, not x{scale}")

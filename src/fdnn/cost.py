@@ -1,0 +1,42 @@
+"""What a network costs, whatever the machine: parameters, and multiply-adds per output pixel."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch._subclasses import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from fdnn.models import FDNN, Bicubic, Network
+from fdnn.models.literal import LiteralFDNN
+from fdnn.models.polyphase import PolyphaseBicubic
+
+#: Side of the LR image that is counted for; what padding adds is then below one percent.
+SIDE = 256
+
+
+def parameters(net: Network) -> int:
+    """Count all trained numbers, biases and slopes included."""
+    return sum(p.numel() for p in net.parameters())
+
+
+def multiply_adds(net: Network) -> float:
+    """Count the multiplications of convolutions and matrix products per output pixel.
+
+    Nothing is computed. Activations and sums do not count; bicubic interpolation does, as the
+    5x5 convolution that :class:`fdnn.models.polyphase.PolyphaseBicubic` makes of it.
+    """
+    counted: nn.Module = net
+    if isinstance(net, FDNN):
+        # FDNN's own form hides its single-channel layers in products that are not counted.
+        counted = LiteralFDNN(net)
+    elif isinstance(net, Bicubic):
+        counted = PolyphaseBicubic(1, net.scale)
+    with (
+        torch.no_grad(),
+        FakeTensorMode(allow_non_fake_inputs=True),
+        FlopCounterMode(display=False) as counter,
+    ):
+        counted(torch.empty(1, 1, SIDE, SIDE))
+    flops: int = counter.get_total_flops()
+    return flops / 2 / (net.scale * SIDE) ** 2

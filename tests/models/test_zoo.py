@@ -1,0 +1,182 @@
+"""What all networks promise, and the facts of those that FDNN is compared with."""
+
+import pytest
+import torch
+from torch import nn
+
+from fdnn import models
+from fdnn.inference import upscale_luma
+from fdnn.models import (
+    DEGREE2,
+    DRCN,
+    ESPCN,
+    FDNN,
+    FSRCNN,
+    RED30,
+    SRCNN,
+    VDSR,
+    Bicubic,
+    Mixed,
+    Network,
+)
+from fdnn.resize import imresize
+
+NETWORKS = {
+    "SRCNN": lambda scale: SRCNN(scale, filters=(6, 5)),
+    "FSRCNN": lambda scale: FSRCNN(scale, d=6, s=4, m=2),
+    "ESPCN": lambda scale: ESPCN(scale, filters=(6, 5)),
+    "VDSR": lambda scale: VDSR(scale, layers=5, channels=4),
+    "Mixed": lambda scale: Mixed(scale, convolutions=3, layers=5, channels=4),
+    "DRCN": lambda scale: DRCN(scale, recursions=3, channels=4),
+    "RED30": lambda scale: RED30(scale, half=5, channels=4),
+    "DEGREE2": lambda scale: DEGREE2(scale, steps=2, channels=4),
+    "FDNN": lambda scale: FDNN(scale, channels=4),
+    "Bicubic": Bicubic,
+}
+
+
+def make(name: str, scale: int) -> Network:
+    torch.manual_seed(0)
+    net = NETWORKS[name](scale)
+    for p in net.parameters():
+        p.data += 0.05 * torch.randn_like(p)  # nothing hides behind a zero
+    return net.eval()
+
+
+def weights(net: nn.Module) -> int:
+    """Count the weights of kernels, as papers do."""
+    return sum(p.numel() for p in net.parameters() if p.dim() == 4)
+
+
+def layers(net: nn.Module) -> int:
+    return sum(isinstance(m, nn.Conv2d | nn.ConvTranspose2d) for m in net.modules())
+
+
+def test_every_network_is_here() -> None:
+    assert set(NETWORKS) == set(models.__all__) - {"Network"}
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_any_size_grows_by_the_scale(name: str, scale: int) -> None:
+    net = make(name, scale)
+    with torch.inference_mode():
+        for n, h, w in ((1, 1, 1), (2, 3, 7), (1, 12, 9)):
+            assert net(torch.rand(n, 1, h, w)).shape == (n, 1, scale * h, scale * w)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "Bicubic"])
+def test_context_is_exact(name: str, scale: int) -> None:
+    """No output pixel depends on more, and some output pixel depends on as much."""
+    net = make(name, scale)
+    side = 2 * net.context + 5
+    lr = torch.rand(1, 1, side, side, requires_grad=True)
+    middle = scale * (side // 2)
+    seen = 0
+    for row in range(scale):
+        net(lr)[0, 0, middle + row].sum().backward()
+        rows = lr.grad[0, 0].abs().sum(dim=1).nonzero()[:, 0] - side // 2
+        seen = max(seen, int(rows.abs().max()))
+        lr.grad = None
+    if name == "FDNN":  # rounds each even kernel up
+        assert seen <= net.context
+    else:
+        assert seen == net.context
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_tiles_are_seamless(name: str) -> None:
+    net = make(name, 3)
+    lr = torch.rand(1, 1, 21, 16)
+    with torch.inference_mode():
+        whole = net(lr)
+        tiled = upscale_luma(net, lr, tile=9)
+    torch.testing.assert_close(tiled.float(), whole.float(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_arguments_make_the_same_network(name: str) -> None:
+    net = make(name, 3)
+    again = type(net)(**net.arguments)
+    again.load_state_dict(net.state_dict())
+    lr = torch.rand(1, 1, 6, 5)
+    assert torch.equal(again.eval()(lr), net(lr))
+
+
+@pytest.mark.parametrize(
+    ("net", "depth", "count", "context"),
+    [
+        (SRCNN(3), 3, 57_184, 4),  # 9-5-5 there: 57,184; 17 x 17 pixels seen
+        (FSRCNN(3), 8, 12_464, 2 + 4 + 1),  # Table 1 there: 12,464
+        (FSRCNN(4), 8, 12_464, 2 + 4 + 1),
+        (ESPCN(3), 3, 1600 + 18_432 + 288 * 9, 4),
+        (VDSR(3), 20, 664_704, 8),  # 41 x 41 pixels seen
+        (VDSR(3, layers=10), 10, 2 * 576 + 8 * 36_864, 5),
+        (Mixed(3), 10, 2 * 576 + 8 * 36_864, 5),
+        (Mixed(3, convolutions=4), 10, 2 * 576 + 8 * 36_864, 5),
+        (DRCN(3), 5, 1_774_080, 8),  # five kernels, one of them used 16 times
+        # 3 + 16 * 64 + 64 maps in, 64 out; 64 in, 2 out; 66 in, 1 out
+        (DEGREE2(3), 20, 9 * (3 * 64 + 17 * 64 * 64 + 64 * 2 + 66), 9),
+        (RED30(3), 30, 4_131_072, 12),
+    ],
+    ids=lambda value: value.title if isinstance(value, Network) else None,
+)
+def test_facts_of_the_papers(net: Network, depth: int, count: int, context: int) -> None:
+    assert layers(net) == depth
+    assert weights(net) == count
+    assert net.context == context
+
+
+def test_titles() -> None:
+    assert [net.title for net in (SRCNN(2), VDSR(2), VDSR(2, layers=10))] == [
+        "SRCNN", "VDSR", "VDSR10",
+    ]  # fmt: skip
+    assert [Mixed(2, convolutions=i).title for i in (10, 8, 2)] == ["FCNN", "C8D2", "C2D8"]
+
+
+@pytest.mark.parametrize(
+    "net", [VDSR(3, layers=3), Mixed(3, 2, 4), RED30(3, half=3), DRCN(3, 2, 4), DEGREE2(3, 1, 4)]
+)
+def test_residual_networks_start_from_bicubic(net: Network) -> None:
+    """With silent last layers, what is left is MATLAB's enlargement."""
+    for p in net.parameters():
+        p.data *= 0
+    if isinstance(net, DRCN):
+        net.shares.data += 1 / 2
+    lr = torch.rand(2, 1, 7, 6)
+    expected = imresize(lr.double(), 3).float()
+    torch.testing.assert_close(net(lr), expected, atol=1e-6, rtol=0)
+
+
+def test_drcn_by_hand() -> None:
+    net = make("DRCN", 2)
+    image = torch.rand(1, 1, 8, 8)
+    first, second = net.embed
+    h = second(first(image).relu()).relu()
+    expected = 0
+    for share in net.shares:
+        h = net.recurse(h).relu()
+        expected = expected + share * (net.reconstruct(net.widen(h).relu()) + image)
+    torch.testing.assert_close(net.refine(image), expected)
+
+
+def test_red30_skips_join_mirror_images() -> None:
+    """Silence all deconvolutions from the middle on: only a skip gets past each."""
+    net = RED30(2, half=5, channels=4)
+    for layer in (net.decode[0], net.decode[1], net.decode[2]):
+        layer.weight.data *= 0
+    image = torch.rand(1, 1, 8, 8)
+    x = image
+    for layer in net.encode[:2]:
+        x = layer(x).relu()
+    expected = image + net.decode[4](net.decode[3](x).relu())
+    torch.testing.assert_close(net.refine(image), expected)
+
+
+def test_degree2_sees_edges() -> None:
+    """Ramps have a slope of one in one direction and none in the other, times Sobel's weights."""
+    ramp = torch.arange(6.0).repeat(5, 1)
+    horizontal, vertical = DEGREE2(2, channels=2).edges(ramp[None, None])[0]
+    assert torch.equal(horizontal[:, 1:-1], torch.full((5, 4), 8.0))
+    assert torch.equal(vertical, torch.zeros(5, 6))
