@@ -197,43 +197,6 @@ def test_no_traceback_in_a_real_process(tmp_path) -> None:
     assert "gone.yaml" in done.stderr
 
 
-def test_scores_do_not_depend_on_the_number_of_processes(tiny, tmp_path) -> None:
-    """Six images over four processes: none counted twice, none left out."""
-    save_weights(FDNN(2, channels=4), tmp_path / "weights" / FILE_NAME)
-    command = [sys.executable, str(ROOT / "src" / "train.py"), "test", *tiny]
-    command += ["--ckpt_path", "weights", "--trainer.accelerator", "cpu"]
-    results = []
-    for processes in (1, 4):
-        folder = tmp_path / f"by{processes}"
-        several = ["--trainer.devices", str(processes), "--trainer.strategy", "ddp"]
-        done = subprocess.run(
-            [*command, "--trainer.default_root_dir", str(folder), *several[: 4 * (processes > 1)]],
-            capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        (path,) = folder.rglob("benchmark.json")
-        results.append(json.loads(path.read_text())["sets"])
-    assert results[0] == results[1]
-
-
-def test_two_processes_train_like_one(tiny, tmp_path) -> None:
-    command = [sys.executable, str(ROOT / "src" / "train.py"), "fit", *tiny]
-    command += ["--trainer.accelerator", "cpu", "--trainer.precision", "32-true"]
-    states = []
-    for processes in (1, 2):
-        folder = tmp_path / f"by{processes}"
-        several = ["--trainer.devices", str(processes), "--trainer.strategy", "ddp"]
-        done = subprocess.run(
-            [*command, "--trainer.default_root_dir", str(folder), *several[: 4 * (processes > 1)]],
-            capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        (path,) = folder.rglob(FILE_NAME)
-        states.append(load(path).state_dict())
-    for key, value in states[0].items():
-        assert torch.allclose(value, states[1][key], atol=1e-4), key
-
-
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
 def test_shipped_configs_fit_their_training_images(config: Path, data) -> None:
     options = yaml.safe_load(config.read_text())["data"]

@@ -1,0 +1,39 @@
+"""Processes started by torchrun or SLURM, and what the end of one of them means to the others."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+
+#: What errors of collective operations say when a process is gone: gloo's, then NCCL's.
+_GONE = ("gloo/transport", "ncclRemoteError", "NCCL communicator was aborted", "operation timeout")
+
+
+def launched() -> dict[str, Any]:
+    """Return the Trainer's options ``devices``, ``num_nodes`` and ``strategy`` as launched.
+
+    So nobody has to tell torchrun (or srun) and Lightning the same thing. Empty without a
+    launcher, and where it started one process only.
+    """
+    env = os.environ
+    if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
+        world, here = int(env["WORLD_SIZE"]), int(env["LOCAL_WORLD_SIZE"])
+        nodes = world // here
+    elif SLURMEnvironment.detect():
+        world, nodes = int(env["SLURM_NTASKS"]), int(env.get("SLURM_NNODES", 1))
+        here = world // nodes
+    else:
+        return {}
+    return {"devices": here, "num_nodes": nodes, "strategy": "ddp"} if world > 1 else {}
+
+
+def lost_process(error: RuntimeError) -> str | None:
+    """Say it in a line if an error means that another process cannot be reached (any more)."""
+    kinds = (torch.distributed.DistNetworkError, torch.distributed.DistStoreError)
+    if not isinstance(error, kinds) and not any(sign in str(error) for sign in _GONE):
+        return None
+    reason = " ".join(str(error).partition("This is typically")[0].split())
+    return f"another process ended or cannot be reached ({reason}); see what it said."
