@@ -130,9 +130,7 @@ class CLI(LightningCLI):
         They are CSV always, W&B as asked.
         """
         config = self._get(self.config_init, "trainer")
-        unset = {"devices": "auto", "num_nodes": 1, "strategy": "auto"}
-        launched = nodes.launched().items()
-        kwargs |= {key: value for key, value in launched if config[key] == unset[key]}
+        kwargs |= nodes.trainer_options(config)
         if self.subcommand == "predict":  # leaves images and nothing else
             self.save_config_callback = None
             kwargs["logger"] = False

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+
+from fdnn.errors import UserError
 
 #: What errors of collective operations say when a process is gone: gloo's, then NCCL's.
 _GONE = ("gloo/transport", "ncclRemoteError", "NCCL communicator was aborted", "operation timeout")
@@ -28,6 +31,29 @@ def launched() -> dict[str, Any]:
     else:
         return {}
     return {"devices": here, "num_nodes": nodes, "strategy": "ddp"} if world > 1 else {}
+
+
+def trainer_options(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of :func:`launched` that were not asked for.
+
+    Args:
+        asked: The Trainer's options from config and command line.
+
+    Raises:
+        UserError: If the launcher started other numbers of nodes or devices than asked for.
+    """
+    unset = {"devices": "auto", "num_nodes": 1, "strategy": "auto"}
+    options = launched()
+    for key, value in list(options.items()):
+        if asked[key] == unset[key]:
+            continue
+        if str(asked[key]).isdigit() and int(asked[key]) != value:
+            raise UserError(
+                f"--trainer.{key} {asked[key]} contradicts torchrun or SLURM, which says {value}; "
+                "leave it out"
+            )
+        del options[key]
+    return options
 
 
 def lost_process(error: RuntimeError) -> str | None:
