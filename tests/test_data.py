@@ -7,13 +7,14 @@ from fdnn.errors import UserError
 
 def test_step_sampler_goes_on_where_training_stands() -> None:
     class Standing:
-        def __init__(self, done: int) -> None:
-            self.fit_loop = self.epoch_loop = self.batch_progress = self.total = self
-            self.ready = done
+        def __init__(self, steps: int) -> None:
+            self.global_step = steps
 
-    assert list(StepSampler(4, None)) == [0, 1, 2, 3]
-    assert list(StepSampler(4, Standing(8))) == [8, 9, 10, 11]
-    assert list(StepSampler(4, Standing(6))) == [6, 7]
+    assert list(StepSampler(4, 1, None)) == [0, 1, 2, 3]
+    assert list(StepSampler(4, 1, Standing(8))) == [8, 9, 10, 11]
+    assert list(StepSampler(4, 1, Standing(6))) == [6, 7]
+    assert list(StepSampler(4, 3, Standing(6))) == [18, 19, 20, 21, 22, 23]
+    assert len(StepSampler(4, 3, None)) == 12
 
 
 @pytest.mark.parametrize(

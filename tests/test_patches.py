@@ -83,6 +83,16 @@ def test_processes_share_what_one_would_draw(photos) -> None:
         TrainingBatches(made, 6, 3, 0, 4)
 
 
+def test_accumulated_parts_are_what_one_step_would_draw(photos) -> None:
+    made = store(photos)
+    whole = TrainingBatches(made, batch_size=12, seed=3)[5][1]
+    ranks = [TrainingBatches(made, 12, 3, rank, 2, parts=3) for rank in range(2)]
+    shares = [batches[3 * 5 + part][1] for batches in ranks for part in range(3)]
+    assert torch.equal(torch.cat(shares), whole)
+    with pytest.raises(UserError, match="2 processes with 4 accumulated parts each; use a multi"):
+        TrainingBatches(made, 12, 3, 0, 2, parts=4)
+
+
 def test_large_collections_live_on_disk(photos, tmp_path) -> None:
     in_memory = store(photos, resized_copies=[0.7])
     on_disk = store(photos, resized_copies=[0.7], memory_mb=0, cache_dir=tmp_path / "cache")

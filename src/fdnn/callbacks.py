@@ -22,6 +22,7 @@ from fdnn.pictures import strip
 from fdnn.report import versions
 from fdnn.runs import run_folder
 from fdnn.sets import find_set
+from fdnn.shards import find_images
 from fdnn.weights import FILE_NAME, save_weights, sha256
 
 
@@ -43,7 +44,7 @@ class Throughput(pl.Callback):
     """Logs ``speed/pairs_per_s`` and ``speed/data_wait``, the share of time waiting for data.
 
     Args:
-        every: Batches between two entries.
+        every: Optimizer steps between two entries.
     """
 
     def __init__(self, every: int = 50) -> None:
@@ -76,7 +77,7 @@ class Throughput(pl.Callback):
         """Log the means since the last time."""
         self.batches += 1
         self.last_end = now = time.perf_counter()
-        if self.batches % self.every == 0:
+        if self.batches % (self.every * trainer.accumulate_grad_batches) == 0:
             elapsed = now - self.since
             pairs = self.batches * len(batch[0]) * trainer.world_size
             pl_module.log("speed/pairs_per_s", pairs / elapsed)
@@ -148,7 +149,7 @@ class RunRecord(pl.Callback):
         module = cast(SuperResolution, pl_module)
         net, start = module.net, module.weights_file
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        sets = {name: find_set(name) for name in [*data.train_sets, *data.val_sets]}
+        sets = {name: find_images(name) for name in [*data.train_sets, *data.val_sets]}
         self.started = time.monotonic()
         self.record = {
             "command": shlex.join(["python", *sys.argv]),
@@ -161,7 +162,7 @@ class RunRecord(pl.Callback):
             "processes": trainer.world_size,
             "versions": versions(),
             "data_sha256": {name: images.sha256() for name, images in sets.items()},
-            "images": {name: len(images.paths) for name, images in sets.items()},
+            "images": {name: len(images) for name, images in sets.items()},
             "started_from": {"path": str(start), "sha256": sha256(start)} if start else None,
             "left_out": data.skipped,
             "resumed_from": str(trainer.ckpt_path) if trainer.ckpt_path else None,

@@ -19,7 +19,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 
-from fdnn import card, report
+from fdnn import card, nodes, report
 from fdnn.callbacks import RunRecord
 from fdnn.dashboards import log_benchmark, log_weights
 from fdnn.data import SRDataModule
@@ -125,8 +125,12 @@ class CLI(LightningCLI):
             raise UserError(" ".join(str(error).split())) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        """Add the loggers: CSV always, W&B as asked; a logger in the config replaces them."""
+        """Add what a launcher decided, and the loggers, which one in the config replaces.
+
+        They are CSV always, W&B as asked.
+        """
         config = self._get(self.config_init, "trainer")
+        kwargs |= nodes.trainer_options(config)
         if self.subcommand == "predict":  # leaves images and nothing else
             self.save_config_callback = None
             kwargs["logger"] = False
@@ -258,6 +262,8 @@ def quiet_libraries() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         "does not have many workers",
+        "It is recommended to use `self.log",  # scores are those of all processes already
+        "Grad strides do not match bucket view strides",
         "LeafSpec",
         "predict returned None",
         "is not supported by the model summary",
@@ -310,10 +316,10 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"error: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
         return 1
     except RuntimeError as error:
+        reason = nodes.lost_process(error) or " ".join(str(error).split())
         # A worker's end reaches us as an error of the loader, or of the pipe to the worker.
-        if "DataLoader worker" not in str(error):
+        if not nodes.lost_process(error) and "DataLoader worker" not in str(error):
             raise
-        reason = " ".join(str(error).split())
         print(f"error: {reason} Go on with --ckpt_path last.", file=sys.stderr)
         return 1
     except Exception as error:

@@ -17,28 +17,30 @@ from fdnn.evaluation import BenchmarkImages
 from fdnn.images import Array
 from fdnn.patches import InTurn, OnError, PairStore, TrainingBatches
 from fdnn.sets import find_set
+from fdnn.shards import Shards, find_images
 
 
 class StepSampler(Sampler[int]):
-    """The batch numbers of one epoch, going on from where training stands.
+    """The part numbers of one epoch, going on from where training stands.
 
     Args:
-        steps: Batches in an epoch.
-        trainer: Tells how many batches were drawn before, also after a resume.
+        steps: Optimizer steps in an epoch.
+        parts: Parts that the batch of a step is computed in (gradient accumulation).
+        trainer: Tells how many steps were made before, also after a resume.
     """
 
-    def __init__(self, steps: int, trainer: pl.Trainer | None) -> None:
+    def __init__(self, steps: int, parts: int, trainer: pl.Trainer | None) -> None:
         self.steps = steps
+        self.parts = parts
         self.trainer = trainer
 
     def __len__(self) -> int:
-        return self.steps
+        return self.steps * self.parts
 
     def __iter__(self) -> Iterator[int]:
-        done = 0
-        if self.trainer is not None:
-            done = self.trainer.fit_loop.epoch_loop.batch_progress.total.ready
-        return iter(range(done, done + self.steps - done % self.steps))
+        done = self.trainer.global_step if self.trainer is not None else 0
+        end = done + self.steps - done % self.steps
+        return iter(range(done * self.parts, end * self.parts))
 
 
 class SRDataModule(pl.LightningDataModule):
@@ -49,12 +51,13 @@ class SRDataModule(pl.LightningDataModule):
 
     Args:
         scale: Magnification that is validated, tested and, by default, trained.
-        train_sets: Sets to train on: names (T91, BSDS200, sample-train, ...) or folders.
+        train_sets: Sets to train on: names (T91, BSDS200, sample-train, ...), folders, or shards
+            (``data_prep/shard.py``) in folders or at URLs such as ``s3://bucket/name``.
         val_sets: Sets to validate on after every epoch, likewise.
         test_sets: Sets for ``test``, likewise.
         patch_size: Side of the HR patches in pixels; a multiple of each scale.
-        batch_size: Pairs in a batch, over all processes.
-        steps_per_epoch: Batches that make an epoch.
+        batch_size: Pairs in an optimizer step, over all processes and accumulated parts.
+        steps_per_epoch: Optimizer steps that make an epoch.
         resized_copies: Also train on each image shrunk by these factors.
         train_scales: Scales to train, one batch of each in turn; default: ``scale``. Others
             than that need a network that serves any scale, such as VDSR.
@@ -137,9 +140,12 @@ class SRDataModule(pl.LightningDataModule):
     def _make_store(self, scale: int) -> PairStore:
         if not self.train_sets:
             raise UserError("train_sets is empty; name at least one set or folder")
-        sets = [find_set(name) for name in self.train_sets]
+        sources: list[Path | Shards] = []
+        for name in self.train_sets:
+            images = find_images(name)
+            sources += [images] if isinstance(images, Shards) else images.paths
         return PairStore(
-            [path for images in sets for path in images.paths],
+            sources,
             scale,
             self.patch_size,
             self.resized_copies,
@@ -149,17 +155,17 @@ class SRDataModule(pl.LightningDataModule):
         )
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
-        """One item is one batch, see :class:`fdnn.patches.TrainingBatches`."""
+        """One item is one process's part of a batch, see :class:`fdnn.patches.TrainingBatches`."""
         self.setup("fit")
-        sources = [
-            TrainingBatches(store, self.batch_size, self.seed, self._rank(), self._world_size())
-            for store in self.stores
-        ]
-        batches = InTurn(sources)
+        parts = self.trainer.accumulate_grad_batches if self.trainer is not None else 1
+        shares = (self._rank(), self._world_size(), parts)
+        batches = InTurn(
+            [TrainingBatches(store, self.batch_size, self.seed, *shares) for store in self.stores]
+        )
         return DataLoader(
             batches,
             batch_size=None,
-            sampler=StepSampler(self.steps_per_epoch, self.trainer),
+            sampler=StepSampler(self.steps_per_epoch, parts, self.trainer),
             num_workers=self.num_workers,
             # Arrays go through a pipe; for tensors the main process would have to ask the
             # worker, which may be busy cutting the next batch, for file descriptors. A GPU's

@@ -105,6 +105,15 @@ def check_pixels(path: Path | str, width: int, height: int, max_pixels: int) -> 
         )
 
 
+def count_pixels(path: Path | str) -> int:
+    """Take the size from an image file's header; an unreadable file counts as nothing."""
+    try:
+        with open_image(path) as image:
+            return image.width * image.height
+    except ImageError:
+        return 0
+
+
 def read_picture(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[Array, Metadata]:
     """Read an image file without losing bits or channels, with what it says of itself.
 

@@ -58,8 +58,8 @@ class SuperResolution(pl.LightningModule):
             a second stage of training. Weights for another scale give what fits, see
             :func:`fdnn.weights.start_weights`. ``run.json`` keeps their SHA-256.
         on_nonfinite: What to do when the loss is NaN or infinite: ``stop``, or ``skip`` the
-            step (with several processes: take its gradient as 0). Its batch is kept in the
-            run's folder. ``run.json`` counts skipped steps.
+            step (with several processes or accumulated parts: take this part's gradient as 0).
+            Its batch is kept in the run's folder. ``run.json`` counts skipped steps.
         engine: What runs the network in ``validate``, ``test`` and ``predict``, see
             :func:`fdnn.engines.with_engine`. While training, validation runs eagerly.
         engine_precision: ``fp32`` or ``bf16`` for that engine; published scores are ``fp32``.
@@ -106,6 +106,8 @@ class SuperResolution(pl.LightningModule):
         self.runner: Network = self.net
         #: The network's forward pass by the scale of a training batch.
         self.train_forwards: dict[int, Callable[[Tensor], Tensor]] = {net.scale: self.net.forward}
+        #: Sums of the loss terms over the parts of an accumulated step.
+        self.terms: dict[str, Tensor] = {}
         #: What ``predict`` could not do, and the number of files that it could.
         self.failures: list[str] = []
         self.done = 0
@@ -157,11 +159,7 @@ class SuperResolution(pl.LightningModule):
         sr = self.train_forwards[scale](lr.contiguous(memory_format=torch.channels_last))
         border = self.margin * scale
         terms: dict[str, Tensor] = self.criterion(shave(sr, border), shave(hr, border))
-        # Logging costs a millisecond: only the steps that reach the loggers do it.
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        due = every and (self.global_step + 1) % every == 0
-        for name, value in terms.items() if due else ():
-            self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=len(lr))
+        self._log_terms(terms, batch_idx)
         loss: Tensor = terms["loss"]
         if not self._spoiled(loss, lr, hr):
             return loss
@@ -169,6 +167,21 @@ class SuperResolution(pl.LightningModule):
             return None
         # Processes that wait for each other's gradients must all have some.
         return torch.stack([0 * p.sum() for p in self.net.parameters()]).sum()
+
+    def _log_terms(self, terms: dict[str, Tensor], batch_idx: int) -> None:
+        """Log the terms' means over the whole batch of a step, wherever its parts were computed."""
+        # Logging costs a millisecond: only the steps that reach the loggers do it.
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if not every or (self.global_step + 1) % every:
+            return
+        parts = self.trainer.accumulate_grad_batches
+        for name, value in terms.items():
+            before = self.terms.get(name, 0) if batch_idx % parts else 0
+            self.terms[name] = before + value.detach() / parts
+        if (batch_idx + 1) % parts:
+            return
+        for name, value in self.terms.items():
+            self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=1, sync_dist=True)
 
     def _spoiled(self, loss: Tensor, lr: Tensor, hr: Tensor) -> bool:
         """Stop, or say that the step must be skipped, if the loss of any process is not finite."""

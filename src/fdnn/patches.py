@@ -26,9 +26,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fdnn.errors import ImageError, UserError
-from fdnn.images import Array, luma, modcrop, read_image
+from fdnn.images import Array, count_pixels, luma, modcrop, read_image
 from fdnn.metrics import to_8_bit
 from fdnn.resize import imresize
+from fdnn.shards import Member, Shards
 
 # Albumentations asks the network for a newer version of itself at import unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -62,7 +63,8 @@ class PairStore:
     what the operating system keeps in its page cache, however large the collection is.
 
     Args:
-        paths: Image files in any format that :func:`fdnn.images.read_image` reads.
+        sources: Image files in any format that :func:`fdnn.images.read_image` reads, and shards
+            of such files.
         scale: Magnification.
         patch_size: HR pixels; images smaller than this cannot be used.
         resized_copies: Also use each image shrunk by these factors (between 0 and 1).
@@ -79,7 +81,7 @@ class PairStore:
 
     def __init__(
         self,
-        paths: Sequence[Path],
+        sources: Sequence[Path | Shards],
         scale: int,
         patch_size: int,
         resized_copies: Sequence[float] = (),
@@ -87,7 +89,8 @@ class PairStore:
         memory_mb: int = 2048,
         cache_dir: Path | None = None,
     ) -> None:
-        self.paths = list(paths)
+        self.sources = list(sources)
+        self.images = sum(len(s) if isinstance(s, Shards) else 1 for s in self.sources)
         self.scale = scale
         self.patch_size = patch_size
         self.factors = [1.0, *resized_copies]
@@ -101,34 +104,37 @@ class PairStore:
 
     def _bytes(self) -> float:
         """Estimate the size from the files' headers; unreadable files count as nothing."""
-        from PIL import Image
-
-        pixels = 0
-        for path in self.paths:
-            try:
-                with Image.open(path) as image:
-                    pixels += image.width * image.height
-            except (OSError, ValueError, Image.DecompressionBombError):
-                continue
+        pixels = sum(s.pixels if isinstance(s, Shards) else count_pixels(s) for s in self.sources)
         return pixels * (1 + 4 / self.scale**2) * sum(f * f for f in self.factors)
 
     def _key(self) -> str:
         """Name everything that the file's content depends on."""
         facts: list[Any] = [1, self.scale, self.patch_size, self.factors, self.on_error]
-        for path in self.paths:
-            stat = path.stat() if path.exists() else None
-            facts.append([str(path.resolve()), stat and stat.st_size, stat and stat.st_mtime_ns])
+        for source in self.sources:
+            if isinstance(source, Shards):
+                facts.append(source.sha256())
+                continue
+            stat = source.stat() if source.exists() else None
+            facts.append([str(source.resolve()), stat and stat.st_size, stat and stat.st_mtime_ns])
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
-    def _pairs_of(self, path: Path) -> list[Pair] | str:
+    def _files(self) -> Iterator[Path | Member]:
+        for source in self.sources:
+            if isinstance(source, Shards):
+                yield from source.members()
+            else:
+                yield source
+
+    def _pairs_of(self, file: Path | Member) -> list[Pair] | str:
         """Make one file's pairs, or say why that cannot be done."""
         smallest = max(self.patch_size, self.scale)
         try:
-            image = luma(read_image(path))
+            image = luma(file.read() if isinstance(file, Member) else read_image(file))
             if min(image.shape) < smallest:
                 height, width = image.shape
                 raise ImageError(
-                    f"{path}: {height}x{width} is smaller than the patch of "
+                    f"{file.name if isinstance(file, Member) else file}: "
+                    f"{height}x{width} is smaller than the patch of "
                     f"{smallest}x{smallest}; choose a smaller patch_size, or on_error: skip"
                 )
         except ImageError as error:
@@ -148,12 +154,12 @@ class PairStore:
     def _make(self) -> Iterator[Pair]:
         """Make all pairs in order, several files at a time."""
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            paths = iter(self.paths)
-            waiting = [pool.submit(self._pairs_of, path) for path in islice(paths, 8)]
-            quiet = len(self.paths) < 1000
-            for _ in track(self.paths, description="preparing images", disable=quiet):
+            files = self._files()
+            waiting = [pool.submit(self._pairs_of, file) for file in islice(files, 8)]
+            quiet = self.images < 1000
+            for _ in track(range(self.images), description="preparing images", disable=quiet):
                 made = waiting.pop(0).result()
-                waiting += [pool.submit(self._pairs_of, path) for path in islice(paths, 1)]
+                waiting += [pool.submit(self._pairs_of, file) for file in islice(files, 1)]
                 if isinstance(made, str):
                     self.skipped.append(made)
                     log.warning("left out: %s", made)
@@ -165,7 +171,7 @@ class PairStore:
         if self.file is None or self.file.exists():
             return
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        log.warning("writing %d training images to %s", len(self.paths), self.file)
+        log.warning("writing %d training images to %s", self.images, self.file)
         handle, temporary = tempfile.mkstemp(prefix=".pairs-", dir=self.file.parent)
         try:
             shapes = []
@@ -190,7 +196,7 @@ class PairStore:
             self.prepare()
             self._map()
         if not self.pairs:
-            raise UserError(f"none of the {len(self.paths)} training images can be used")
+            raise UserError(f"none of the {self.images} training images can be used")
 
     def _map(self) -> None:
         assert self.file is not None
@@ -221,35 +227,46 @@ class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
 
     Every place of every image is drawn with equal probability; one of the eight rotations
     and flips (the dihedral group D4, Sec. 4.1.4) is applied to both patches of a pair. Batch
-    ``i`` is drawn as a whole, then each process takes its share: the same batches come out
-    with any number of workers and processes.
+    ``i`` is drawn as a whole, then each process and each of its ``parts`` takes its share: the
+    same batches come out with any number of workers, processes and accumulated parts.
 
     Args:
         store: Where patches are cut from.
-        batch_size: Pairs in a batch, over all processes.
+        batch_size: Pairs in a batch, over all processes and parts.
         seed: Any non-negative integer.
         rank: This process's place among ``world_size``.
-        world_size: Number of processes; must divide ``batch_size``.
+        world_size: Number of processes.
+        parts: Parts of a process's share, whose gradients are accumulated; items ``parts * i``
+            and those after it make batch ``i``. ``world_size * parts`` must divide ``batch_size``.
 
     Raises:
         UserError: If the batch cannot be shared evenly.
     """
 
     def __init__(
-        self, store: PairStore, batch_size: int, seed: int, rank: int = 0, world_size: int = 1
+        self,
+        store: PairStore,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        parts: int = 1,
     ) -> None:
-        if batch_size % world_size:
+        shares = world_size * parts
+        if batch_size % shares:
+            accumulated = f" with {parts} accumulated parts each" if parts > 1 else ""
             raise UserError(
-                f"batch_size={batch_size} cannot be shared by {world_size} processes; "
-                f"use a multiple of {world_size}"
+                f"batch_size={batch_size} cannot be shared by {world_size} processes{accumulated}; "
+                f"use a multiple of {shares}"
             )
         import albumentations as A
 
-        share = batch_size // world_size
         self.store = store
         self.batch_size = batch_size
         self.seed = seed
-        self.share = slice(rank * share, (rank + 1) * share)
+        self.rank = rank
+        self.parts = parts
+        self.share = batch_size // shares
         self.lr_size = store.patch_size // store.scale
         places = [
             (lr.shape[0] - self.lr_size + 1) * (lr.shape[1] - self.lr_size + 1)
@@ -262,14 +279,14 @@ class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
         )
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        """Return batch ``number``: LR ``(n, 1, p, p)`` and HR ``(n, 1, s p, s p)`` in [0, 1]."""
-        random = np.random.default_rng([self.seed, number])
+        """Return part ``number``: LR ``(n, 1, p, p)`` and HR ``(n, 1, s p, s p)`` in [0, 1]."""
+        step, part = divmod(number, self.parts)
+        first = (self.rank * self.parts + part) * self.share
+        mine = slice(first, first + self.share)
+        random = np.random.default_rng([self.seed, step])
         places = random.integers(self.ends[-1], size=self.batch_size)
         seeds = random.integers(2**32, size=self.batch_size)
-        cut = [
-            self._cut(int(p), int(s))
-            for p, s in zip(places[self.share], seeds[self.share], strict=True)
-        ]
+        cut = [self._cut(int(p), int(s)) for p, s in zip(places[mine], seeds[mine], strict=True)]
         lr = torch.from_numpy(np.stack([lr for lr, _ in cut]))[:, None]
         hr = torch.from_numpy(np.stack([hr for _, hr in cut]))[:, None]
         return lr / 255, hr.float() / 255
@@ -298,5 +315,6 @@ class InTurn(Dataset[tuple[Tensor, Tensor]]):
         self.sources = list(sources)
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        """Return batch ``number``, see :class:`TrainingBatches`."""
-        return self.sources[number % len(self.sources)][number]
+        """Return part ``number``, see :class:`TrainingBatches`; all parts of a batch are of one."""
+        step = number // self.sources[0].parts
+        return self.sources[step % len(self.sources)][number]

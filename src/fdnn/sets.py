@@ -64,6 +64,9 @@ class ImageSet:
     name: str
     paths: tuple[Path, ...]
 
+    def __len__(self) -> int:
+        return len(self.paths)
+
     def titles(self) -> list[str]:
         """Name each image for tables: the file's stem, or the paper's name in Set5."""
         stems = [path.stem for path in self.paths]

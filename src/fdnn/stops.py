@@ -27,9 +27,9 @@ class StoppedError(UserError):
 
 
 class StopSignals(Checkpoint):
-    """Answers Ctrl-C and SIGTERM at the end of the batch: writes ``last.ckpt`` and ends.
+    """Answers Ctrl-C and SIGTERM at the end of the step: writes ``last.ckpt`` and ends.
 
-    With several processes all of them end at the same batch, whichever got the signal. A second
+    With several processes all of them end at the same step, whichever got the signal. A second
     signal ends the process at once. (A ``Checkpoint``, so that Lightning calls it after all
     other callbacks: what is written then is the state after the batch.)
     """
@@ -67,6 +67,8 @@ class StopSignals(Checkpoint):
         Raises:
             StoppedError: After the checkpoint.
         """
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return  # a checkpoint has no place for the gradients of half a step
         stop = bool(self.signum)
         if trainer.world_size > 1:
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
