@@ -127,8 +127,8 @@ def read_picture(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[Array,
         image.load()
         if not deep:
             return from_pillow(image, str(path))
-        mode, about, turn = image.mode, metadata.of(image), metadata.orientation(image)
-    return upright(wide.read(Path(path), mode), turn), about
+        pixels = wide.read(Path(path), image.mode)
+        return upright(pixels, metadata.orientation(image)), metadata.of(image)
 
 
 def read_image(path: Path | str) -> Array:
