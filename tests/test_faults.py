@@ -74,7 +74,7 @@ def one_line(text: str) -> str:
 def test_a_disk_that_is_full_for_a_while_costs_no_metrics(
     tiny, disk, at_step, caplog, capsys
 ) -> None:
-    at_step({1: lambda: fill(disk), 5: lambda: free(disk)})
+    at_step({0: lambda: fill(disk), 5: lambda: free(disk)})
     # One epoch: no checkpoint is due while there is no room.
     options = ["--trainer.max_epochs", "1", "--data.steps_per_epoch", "8"]
     assert main(["fit", *tiny, *options, "--trainer.default_root_dir", str(disk)]) == 0
@@ -87,7 +87,7 @@ def test_a_disk_that_is_full_for_a_while_costs_no_metrics(
 
 
 def test_a_disk_that_stays_full_keeps_the_last_checkpoint(tiny, disk, at_step, capsys) -> None:
-    at_step({4: lambda: fill(disk)})
+    at_step(actions := {4: lambda: fill(disk)})
     options = ["--trainer.default_root_dir", str(disk)]
     assert main(["fit", *tiny, *options]) == 1
     line = one_line(capsys.readouterr().err)
@@ -96,7 +96,7 @@ def test_a_disk_that_stays_full_keeps_the_last_checkpoint(tiny, disk, at_step, c
     assert "--ckpt_path last" in line
     assert not list(disk.rglob("*.partial"))
     free(disk)
-    at_step({})
+    actions.clear()
     assert main(["fit", *tiny, *options, "--ckpt_path", "last"]) == 0
     assert main(["fit", *tiny]) == 0  # without any fault
     mended, whole = disk / "tiny" / "version_1", Path("logs/tiny/version_0")
