@@ -180,6 +180,11 @@ def test_configs(change, tmp_path_factory, capsys) -> None:
 @given(content=st.binary(max_size=64) | st.text(max_size=64).map(str.encode))
 @example(content=b"[" * 100_000)
 @example(content=b"a: &a [*a]")
+@example(
+    content=b"".join(
+        b"a%d: &a%d [%s]\n" % (i, i, b"*a%d, " % (i - 1) * 9 if i else b"0") for i in range(9)
+    )
+)
 @example(content=b"!!python/object/apply:os.system [exit 3]")
 def test_files_that_are_no_config(content, tmp_path_factory, capsys) -> None:
     assert_parsed_or_one_line(content, tmp_path_factory, capsys)

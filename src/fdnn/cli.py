@@ -6,7 +6,6 @@ import importlib
 import json
 import logging
 import os
-import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import lightning.pytorch as pl
-from jsonargparse import set_parsing_settings
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -23,6 +21,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 
 from fdnn import card, report
 from fdnn.callbacks import RunRecord
+from fdnn.configs import check_text, explain, restrict_imports
 from fdnn.dashboards import log_benchmark, log_weights
 from fdnn.data import SRDataModule
 from fdnn.errors import UserError
@@ -43,24 +42,6 @@ DEFAULT_ROOT = "logs"
 Tool = Callable[[Sequence[str]], int]
 #: Subcommands that need no Trainer: name -> module of this package with a ``main``.
 TOOLS = {"evaluate": "folders", "export": "export.command", "report": "results"}
-
-
-#: What configs may name. To import a module is to run it, and a class is called with what the
-#: config says: the rest of what is installed is out of reach of a stranger's config.
-IMPORTS = (
-    "fdnn.callbacks",
-    "fdnn.losses",
-    "fdnn.models",
-    "fdnn.optim",
-    "lightning.pytorch.callbacks",
-    "lightning.pytorch.loggers",
-    "lightning.pytorch.plugins",
-    "lightning.pytorch.profilers",
-    "lightning.pytorch.strategies",
-    "torch.optim",
-)
-#: Environment variable with further packages, separated by commas.
-MORE_IMPORTS = "FDNN_IMPORTS"
 
 
 @dataclass
@@ -90,13 +71,12 @@ class Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002
         """Raise what the base class would print below the usage text."""
-        denied = re.search(r"Importing '([^']+)' is not allowed", str(message))
-        if denied:
-            raise UserError(
-                f"{denied[1]}: a config may name classes of {', '.join(IMPORTS)} only; if you "
-                f"trust it like a program, set {MORE_IMPORTS}={denied[1].partition('.')[0]}"
-            )
-        raise UserError(" ".join(str(message).split()) + " (--help lists all options)")
+        raise UserError(explain(str(message)))
+
+    def parse_string(self, cfg_str: str, *args: Any, **kwargs: Any) -> Any:
+        """Parse the text of a config, once it is known to be harmless."""
+        check_text(cfg_str)
+        return super().parse_string(cfg_str, *args, **kwargs)
 
 
 class CLI(LightningCLI):
@@ -313,8 +293,7 @@ def main(args: Sequence[str] | None = None) -> int:
         tool: Tool = importlib.import_module(f"fdnn.{TOOLS[args[0]]}").main
         return tool(args[1:])
     quiet_libraries()
-    more = [name.strip() for name in os.getenv(MORE_IMPORTS, "").split(",") if name.strip()]
-    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*IMPORTS, *more])
+    restrict_imports()
     try:
         CLI(
             SuperResolution,

@@ -88,6 +88,10 @@ class MetricsFile(ExperimentWriter):
             writer.writerows(rows + self.metrics)
 
 
+def _is_first() -> bool:
+    return bool(getattr(rank_zero_only, "rank", 0) == 0)
+
+
 class RunLogger(CSVLogger):
     """Lightning's CSV logger, with a folder ``version_N`` that no other run can get.
 
@@ -98,7 +102,7 @@ class RunLogger(CSVLogger):
     @property
     def version(self) -> int | str:
         """N. On the first process the folder exists, and nobody else had made it."""
-        if self._version is None and rank_zero_only.rank == 0:
+        if self._version is None and _is_first():
             self._version = self._claim()
         return super().version
 
@@ -135,7 +139,7 @@ class RunLogger(CSVLogger):
     def finalize(self, status: str) -> None:
         """Write what waits, say so if that failed to the end; leave no empty folder."""
         super().finalize(status)
-        if self._experiment is None and self._version is not None and rank_zero_only.rank == 0:
+        if self._experiment is None and self._version is not None and _is_first():
             with suppress(OSError):  # it is there, and empty, if the run did not come to a start
                 Path(self.log_dir).rmdir()
         if self._experiment is not None and self._experiment.metrics and status == "success":

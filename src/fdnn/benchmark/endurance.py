@@ -124,13 +124,14 @@ def train(steps: int, folder: Path) -> list[Sample]:
         2, [str(photos)], [str(photos)], patch_size=16, batch_size=2, steps_per_epoch=epoch
     )
     sampler = Sampler(steps // SAMPLES)
-    every = {"filename": "last", "enable_version_counter": False, "save_on_train_epoch_end": True}
     trainer = _trainer(
         max_epochs=steps // epoch,
         logger=RunLogger(folder, "endurance"),
         callbacks=[
             EMAWeightAveraging(decay=0.99),
-            ModelCheckpoint(**every),
+            ModelCheckpoint(
+                filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+            ),
             Throughput(10),
             RunRecord(),
             sampler,
