@@ -73,10 +73,10 @@ class Parser(LightningArgumentParser):
         """Raise what the base class would print below the usage text."""
         raise UserError(explain(str(message)))
 
-    def parse_string(self, cfg_str: str, *args: Any, **kwargs: Any) -> Any:
+    def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Any:
         """Parse the text of a config, once it is known to be harmless."""
-        check_text(cfg_str)
-        return super().parse_string(cfg_str, *args, **kwargs)
+        check_text(content)
+        return super().parse_string(content, *args, **kwargs)
 
 
 class CLI(LightningCLI):
