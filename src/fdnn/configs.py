@@ -59,13 +59,19 @@ def check_text(text: str) -> None:
     """
     if len(text) > MAX_CHARACTERS:
         raise UserError(f"config: {len(text):,} characters, at most {MAX_CHARACTERS:,} are read")
-    depth = aliases = 0
+    open_anchors: list[str | None] = []
+    aliases = 0
     try:
         for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            aliases += isinstance(event, yaml.AliasEvent)
-            if depth > MAX_DEPTH or aliases > MAX_ALIASES:
+            if isinstance(event, yaml.CollectionStartEvent):
+                open_anchors.append(event.anchor)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                open_anchors.pop()
+            elif isinstance(event, yaml.AliasEvent):
+                aliases += 1
+                if event.anchor in open_anchors:
+                    raise UserError(f"config: *{event.anchor} contains itself; write it out")
+            if len(open_anchors) > MAX_DEPTH or aliases > MAX_ALIASES:
                 raise UserError(
                     f"config: more than {MAX_DEPTH} levels, or {MAX_ALIASES} aliases; write it out"
                 )

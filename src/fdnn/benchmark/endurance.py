@@ -185,11 +185,12 @@ def plot(runs: dict[str, list[Sample]], file: Path) -> None:
     for axes, (name, samples) in zip(figure.subplots(1, len(runs)), runs.items(), strict=True):
         done = [s.done for s in samples]
         axes.plot(done, [s.mib for s in samples], color="C0")
-        axes.set(xlabel=name, ylabel="resident memory, MiB", ylim=(0, None))
+        axes.set(xlabel=name, ylabel="resident memory, MiB")
+        axes.set_ylim(0, 1.2 * max(s.mib for s in samples))
         axes.yaxis.label.set_color("C0")
         right = axes.twinx()
         right.plot(done, [s.files for s in samples], color="C1", linewidth=1)
-        right.set(ylabel="open files", ylim=(0, None))
+        right.set(ylabel="open files", ylim=(0, 2 * max(s.files for s in samples)))
         right.yaxis.label.set_color("C1")
     figure.savefig(file, dpi=110)
 
