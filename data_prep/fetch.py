@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
+import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pooch
 import requests
@@ -27,6 +27,10 @@ from fdnn.errors import UserError
 from fdnn.sets import PUBLISHED, data_root
 
 MANIFEST = Path(__file__).with_name("manifest.json")
+
+#: Names that mean the same on every file system, and no other folder.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,127}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def read_manifest(path: Path = MANIFEST) -> dict[str, Any]:
@@ -39,13 +43,13 @@ def read_manifest(path: Path = MANIFEST) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         for folder, entry in manifest.items():
             for name, (size, digest) in entry["files"].items():
-                if any(Path(part).name != part or part == ".." for part in (folder, name)):
-                    raise ValueError(f"{folder}/{name} is not a plain file name")
-                if size < 1 or len(digest) != 64:
+                if not (PLAIN_NAME.fullmatch(folder) and PLAIN_NAME.fullmatch(name)):
+                    raise ValueError(f"{folder!r}/{name!r} is not a plain file name")
+                if type(size) is not int or size < 1 or not SHA256.fullmatch(digest):
                     raise ValueError(f"{folder}/{name} has no size or SHA-256")
             if not isinstance(entry["url"], str):
                 raise TypeError(f"{folder} has no url")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: damaged manifest ({error})") from None
     return manifest
 
@@ -53,6 +57,36 @@ def read_manifest(path: Path = MANIFEST) -> dict[str, Any]:
 def is_intact(file: Path, size: int, digest: str) -> bool:
     """Compare a file's size and SHA-256 with the manifest's."""
     return file.stat().st_size == size and pooch.file_hash(str(file)) == digest
+
+
+class Bounded:
+    """A file that takes no more than so many bytes: what is sent may not fill the disk.
+
+    Args:
+        file: Where they go.
+        size: How many are expected.
+        url: Where they come from.
+    """
+
+    def __init__(self, file: IO[bytes], size: int, url: str) -> None:
+        self.file, self.left, self.url = file, size, url
+
+    def write(self, part: bytes) -> int:
+        """Write, or stop.
+
+        Raises:
+            UserError: If more comes than was expected.
+        """
+        self.left -= len(part)
+        if self.left < 0:
+            raise UserError(
+                f"{self.url}: more bytes come than the manifest says; try another --mirror"
+            )
+        return self.file.write(part)
+
+    def flush(self) -> None:
+        """Write through."""
+        self.file.flush()
 
 
 class Source:
@@ -74,11 +108,16 @@ class Source:
         self.local = "://" not in self.base
         self.http = pooch.HTTPDownloader(timeout=timeout)
 
-    def _download(self, url: str, output: Any, _: Any) -> None:
-        if self.local:
-            shutil.copyfile(url, output)
-        else:
-            self.http(url, output, None)
+    def _download(self, url: str, output: str, _: Any) -> None:
+        size = self.files[url.rsplit("/", 1)[1]][0]
+        with Path(output).open("wb") as file:
+            bounded = Bounded(file, size, url)
+            if self.local:
+                with Path(url).open("rb") as source:
+                    while part := source.read(1 << 20):
+                        bounded.write(part)
+            else:
+                self.http(url, bounded, None)
 
     def fetch(self, root: Path, name: str) -> None:
         """Download one file into ``root``, replacing what is there.

@@ -207,3 +207,40 @@ def test_shipped_configs_fit_their_training_images(config: Path, data) -> None:
             with Image.open(path) as image:
                 fits = min(image.size) >= options["patch_size"]
             assert fits or options.get("on_error") == "skip", path
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"net": {"class_path": "evil.Net"}},
+        {"net": "os.system"},
+        {"optimizer": "subprocess.run"},
+        {"optimizer": {"class_path": "torch.hub.load"}},
+        {"loss": {"class_path": "lightning.pytorch.callbacks.model_checkpoint.os.system"}},
+        {"loss": {"class_path": "torch.nn.Module"}},
+    ],
+    ids=str,
+)
+def test_a_config_names_nothing_outside(tiny, tmp_path, monkeypatch, capsys, section) -> None:
+    (tmp_path / "evil.py").write_text("open('owned', 'w')\nclass Net: pass\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "theirs.yaml").write_text(yaml.safe_dump({"model": section}))
+    assert main(["fit", *tiny, "--config", "theirs.yaml"]) == 1
+    error = capsys.readouterr().err
+    assert "a config may name classes of fdnn.callbacks, " in error
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "owned").exists()
+    assert not (tmp_path / "logs").exists()
+
+
+def test_a_package_that_is_trusted_can_be_named(tiny, tmp_path, monkeypatch, capsys) -> None:
+    text = "import torch\nclass Loss(torch.nn.Module):\n  def forward(self, sr, hr):\n"
+    (tmp_path / "ours.py").write_text(text + "    return {'loss': (sr - hr).abs().mean()}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "ours.yaml").write_text(yaml.safe_dump({"model": {"loss": "ours.Loss"}}))
+    command = ["fit", *tiny, "--config", "ours.yaml", "--trainer.max_epochs", "1"]
+    assert main(command) == 1
+    assert "set FDNN_IMPORTS=ours" in capsys.readouterr().err
+    monkeypatch.setenv("FDNN_IMPORTS", "ours")
+    assert main(command) == 0

@@ -134,3 +134,19 @@ def test_no_account_is_one_line(tiny, tmp_path) -> None:
     assert "error: W&B: No API key configured" in done.stderr
     assert "--wandb.mode offline" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_server_out_of_reach_is_one_line(tiny, tmp_path) -> None:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    # Nothing listens on port 9 of this machine. W&B gives up after 90 seconds if not told sooner.
+    environment |= {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "x" * 40}
+    environment |= {"WANDB_INIT_TIMEOUT": "3", "HOME": str(tmp_path)}
+    command = [sys.executable, str(ROOT / "src/train.py"), "fit", *tiny, "--wandb.mode", "online"]
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert line.startswith("error: W&B: ")
+    assert "--wandb.mode offline" in line
+    assert "Traceback" not in done.stderr

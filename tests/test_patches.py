@@ -109,6 +109,42 @@ def test_large_collections_live_on_disk(photos, tmp_path) -> None:
     assert store(photos, memory_mb=0, cache_dir=tmp_path / "cache").file != on_disk.file
 
 
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "deleted", "no index", "wrong index"])
+def test_a_damaged_file_is_named_and_made_anew(photos, tmp_path, caplog, damage) -> None:
+    options = {"memory_mb": 0, "cache_dir": tmp_path / "cache"}
+    whole = store(photos, **options)
+    file, index = whole.file, whole.file.with_suffix(".json")
+    content = file.read_bytes()
+    if damage == "truncated":
+        file.write_bytes(content[:-4096])
+    elif damage == "flipped":
+        file.write_bytes(content[:500] + bytes([content[500] ^ 1]) + content[501:])
+    elif damage == "deleted":
+        file.unlink()
+    elif damage == "no index":
+        index.unlink()
+    else:
+        index.write_text('{"shapes": []}')
+    again = PairStore(whole.paths, whole.scale, whole.patch_size, **options)
+    again.prepare()
+    again.load()
+    assert (f"{file} is damaged" in caplog.text) == (damage != "deleted")
+    assert file.read_bytes() == content
+    assert len(again.pairs) == 6
+
+
+def test_an_image_deleted_since_the_file_was_written(photos, tmp_path) -> None:
+    options = {"memory_mb": 0, "cache_dir": tmp_path / "cache"}
+    paths = store(photos, **options).paths
+    paths[2].unlink()
+    with pytest.raises(ImageError, match=r"photo2\.png: no such file"):
+        PairStore(paths, 2, 24, **options).load()
+    lenient = PairStore(paths, 2, 24, on_error="skip", **options)
+    lenient.load()
+    assert len(lenient.pairs) == 5
+    assert len(lenient.skipped) == 1
+
+
 def test_resized_copies(photos) -> None:
     made = store(photos, resized_copies=[0.5])
     assert len(made.pairs) == 12

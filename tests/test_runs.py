@@ -9,8 +9,9 @@ from safetensors.torch import load_file
 
 from fdnn import losses
 from fdnn.cli import main
+from fdnn.models import FDNN
 from fdnn.runs import SafeCheckpoints, newest_checkpoint
-from fdnn.weights import FILE_NAME, load
+from fdnn.weights import CKPT_KEY, FILE_NAME, describe, load
 
 CHECKPOINTS = Path("logs/tiny/version_0/checkpoints")
 
@@ -61,6 +62,24 @@ def test_resumes_from_the_newest_intact_checkpoint(tiny, tmp_path, capsys, caplo
         assert torch.equal(value, again[key]), key
 
 
+def test_clocks_do_not_decide_what_is_newest(tmp_path) -> None:
+    net, io = FDNN(2, channels=4), SafeCheckpoints()
+    state = {f"net.{key}": value for key, value in net.state_dict().items()}
+
+    def write(number: int, name: str, step: int, age: int) -> Path:
+        path = tmp_path / f"version_{number}" / "checkpoints" / name
+        content = {CKPT_KEY: describe(net), "state_dict": state, "global_step": step}
+        io.save_checkpoint(content, path)
+        os.utime(path, (2e9 - age, 2e9 - age))
+        return path
+
+    (tmp_path / "version_11").mkdir()  # that of a test, say
+    write(2, "last.ckpt", 9000, age=0)
+    newest = write(10, "last.ckpt", 300, age=500)
+    write(10, "last.previous.ckpt", 200, age=100)
+    assert newest_checkpoint(tmp_path) == (newest, [])
+
+
 def test_nothing_intact_is_one_line(tiny, capsys) -> None:
     CHECKPOINTS.mkdir(parents=True)
     (CHECKPOINTS / "last.ckpt").write_bytes(b"PK nonsense")
@@ -97,10 +116,11 @@ def test_a_nan_stops_and_keeps_what_there_is(tiny, tmp_path, capsys, spoiled) ->
     assert batch["hr"].shape == (4, 1, 16, 16)
 
 
-def test_a_nan_can_be_skipped_and_is_counted(tiny, tmp_path, capsys, spoiled) -> None:
+def test_a_nan_can_be_skipped_and_is_counted(tiny, tmp_path, caplog, spoiled) -> None:
     assert main(["fit", *tiny, "--model.on_nonfinite", "skip"]) == 0
     record = (tmp_path / "logs/tiny/version_0/run.json").read_text()
     assert '"spoiled_steps": 1' in record
+    assert "1 steps left out, their loss was not finite, see" in caplog.text
     net = load(tmp_path / "logs/tiny/version_0")
     assert all(torch.isfinite(p).all() for p in net.parameters())
 

@@ -1,5 +1,9 @@
+import errno
 import json
 import pickle
+import resource
+import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -137,3 +141,89 @@ def test_foreign_safetensors(tmp_path) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
     with pytest.raises(UserError, match="no description"):
         load(tmp_path / "x.safetensors")
+
+
+def lying(tmp_path, header: dict, data: bytes = b"") -> Path:
+    text = json.dumps(header).encode()
+    (tmp_path / "x.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + data)
+    return tmp_path / "x.safetensors"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]},
+        {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [1 << 62, 1 << 62], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]},
+        {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]},
+    ],
+)
+def test_lying_shapes(tmp_path, net, entry) -> None:
+    header = {"__metadata__": {"network": json.dumps(describe(net))}, "x": entry}
+    with pytest.raises(UserError, match="damaged, or not a weight file"):
+        load(lying(tmp_path, header, bytes(4)))
+
+
+def test_a_header_that_claims_to_be_gigabytes(tmp_path) -> None:
+    (tmp_path / "x.safetensors").write_bytes((1 << 40).to_bytes(8, "little") + b"{}")
+    with pytest.raises(UserError, match="damaged, or not a weight file"):
+        load(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])
+def test_a_file_of_a_terabyte(tmp_path, suffix) -> None:
+    with (tmp_path / f"x{suffix}").open("wb") as file:
+        file.truncate(1 << 40)  # takes no room on the disk
+    with pytest.raises(UserError, match="too many for weights"):
+        load(tmp_path / f"x{suffix}")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"scale": 3, "channels": 10**9},
+        {"scale": 3, "channels": 10**5},  # terabytes, if it were made
+        {"scale": 3, "channels": -1},
+        {"scale": 3, "channels": "4"},
+        {"scale": 3, "channels": 4, "kernels": [10**6, 3], "upsample_at": 1},
+        {"scale": 3, "channels": 4, "kernels": list(range(5000))},
+        {"scale": 10**9, "channels": 4, "kernels": [10**9]},
+        ["scale", 3],
+        None,
+    ],
+)
+def test_descriptions_of_networks_beyond_measure(tmp_path, net, arguments) -> None:
+    description = json.dumps({"class": "FDNN", "arguments": arguments})
+    save_file(net.state_dict(), tmp_path / "x.safetensors", {"network": description})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(UserError, match=r"impossible network|do not fit|too long"):
+        load(tmp_path / "x.safetensors")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10  # KiB
+
+
+def test_a_checkpoint_that_expands(tmp_path, net) -> None:
+    state = {f"net.{key}": value for key, value in net.state_dict().items()}
+    torch.save({CKPT_KEY: describe(net), "state_dict": state}, tmp_path / "plain.ckpt")
+    with (
+        zipfile.ZipFile(tmp_path / "plain.ckpt") as plain,
+        zipfile.ZipFile(tmp_path / "x.ckpt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name) + bytes(10_000_000 * name.endswith("/0")))
+    with pytest.raises(UserError, match="compressed archive"):
+        load(tmp_path / "x.ckpt")
+
+
+def test_a_full_disk_keeps_the_old_weights(tmp_path, net, monkeypatch) -> None:
+    save_weights(net, tmp_path / FILE_NAME)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space"):
+            save_weights(FDNN(3, channels=8), tmp_path / FILE_NAME)
+    assert describe(load(tmp_path)) == describe(net)
+    assert [p.name for p in tmp_path.iterdir()] == [FILE_NAME]

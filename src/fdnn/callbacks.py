@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import platform
 import shlex
 import subprocess
@@ -17,6 +18,8 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
+from fdnn.files.atomic import replacing
+from fdnn.logs import METRICS_NAME, RunLogger
 from fdnn.module import SuperResolution
 from fdnn.pictures import strip
 from fdnn.report import versions
@@ -24,6 +27,8 @@ from fdnn.runs import run_folder
 from fdnn.sets import find_set
 from fdnn.shards import find_images
 from fdnn.weights import FILE_NAME, save_weights, sha256
+
+log = logging.getLogger(__name__)
 
 
 def git_commit() -> str:
@@ -125,23 +130,38 @@ class PictureStrips(pl.Callback):
 
 
 class RunRecord(pl.Callback):
-    """Writes where the run's weights came from (``run.json``), and the weights at its end."""
+    """Writes where the run's weights came from (``run.json``), and the weights at its end.
+
+    A resumed run gets a folder of its own; its ``metrics.csv`` begins with the rows of the run
+    that it goes on with, up to the checkpoint, so that it holds the whole curve, once.
+    """
 
     def __init__(self) -> None:
         self.record: dict[str, Any] = {}
         self.seconds_before = 0.0
+        self.rows_before = 0
         self.started = time.monotonic()
+        self.logger: RunLogger | None = None
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Tell all processes which folder the run has."""
+        for logger in trainer.loggers:
+            if isinstance(logger, RunLogger):
+                logger.share(trainer.strategy.broadcast(logger.version))
+                self.logger = logger
 
     def _seconds(self) -> float:
         return self.seconds_before + time.monotonic() - self.started
 
     def state_dict(self) -> dict[str, Any]:
-        """Carry the training time over to a resumed run."""
-        return {"seconds": self._seconds()}
+        """Carry the training time, and the place in the metrics, over to a resumed run."""
+        rows = self.logger.experiment.rows if self.logger else 0
+        return {"seconds": self._seconds(), "rows": rows}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the training time of the run that is resumed."""
+        """Take the training time and number of rows of the run that is resumed."""
         self.seconds_before = float(state_dict["seconds"])
+        self.rows_before = int(state_dict.get("rows", 0))
 
     @rank_zero_only
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -173,6 +193,10 @@ class RunRecord(pl.Callback):
                 self.record["wandb_id"] = logger.experiment.id
                 logger.experiment.config.update({"run": self.record}, allow_val_change=True)
         self._write(trainer)
+        if self.logger and trainer.ckpt_path:
+            before = Path(trainer.ckpt_path).parents[1] / METRICS_NAME
+            if before.is_file() and self.rows_before:
+                self.logger.experiment.begin_with(before, self.rows_before)
 
     @rank_zero_only
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -185,11 +209,17 @@ class RunRecord(pl.Callback):
         self.record |= {"spoiled_steps": module.spoiled_steps}
         self.record |= {"weights_sha256": sha256(file)}
         self._write(trainer)
+        for what, count in (
+            ("training images left out", len(self.record["left_out"])),
+            ("steps left out, their loss was not finite", module.spoiled_steps),
+        ):
+            if count:
+                log.warning("%d %s, see %s", count, what, run_folder(trainer) / "run.json")
 
     def _write(self, trainer: pl.Trainer) -> None:
         folder = run_folder(trainer)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.json").write_text(json.dumps(self.record, indent=1) + "\n")
+        with replacing(folder / "run.json") as temporary:
+            temporary.write_text(json.dumps(self.record, indent=1) + "\n")
 
 
 def hardware() -> str:

@@ -17,14 +17,16 @@ import lightning.pytorch as pl
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 
 from fdnn import card, nodes, report
 from fdnn.callbacks import RunRecord
+from fdnn.configs import check_text, explain, restrict_imports
 from fdnn.dashboards import log_benchmark, log_weights
 from fdnn.data import SRDataModule
 from fdnn.errors import UserError
 from fdnn.evaluation import score
+from fdnn.logs import RunLogger
 from fdnn.models import Bicubic
 from fdnn.module import SuperResolution
 from fdnn.predict.progress import PredictProgress
@@ -69,7 +71,12 @@ class Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002
         """Raise what the base class would print below the usage text."""
-        raise UserError(" ".join(str(message).split()) + " (--help lists all options)")
+        raise UserError(explain(str(message)))
+
+    def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Any:
+        """Parse the text of a config, once it is known to be harmless."""
+        check_text(content)
+        return super().parse_string(content, *args, **kwargs)
 
 
 class CLI(LightningCLI):
@@ -143,7 +150,7 @@ class CLI(LightningCLI):
 
     def loggers(self, root: str) -> list[Logger]:
         """Make the default loggers; the first one's folder is the run's folder."""
-        csv = CSVLogger(root, name=self.run_name)
+        csv = RunLogger(root, name=self.run_name)
         options: Wandb = self._get(self.config_init, "wandb")
         if options.mode == "disabled" or os.getenv("WANDB_MODE") == "disabled":
             return [csv]
@@ -292,6 +299,7 @@ def main(args: Sequence[str] | None = None) -> int:
         tool: Tool = importlib.import_module(f"fdnn.{TOOLS[words[0]]}").main
         return tool(words[1:])
     quiet_libraries()
+    restrict_imports()
     try:
         CLI(
             SuperResolution,

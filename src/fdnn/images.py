@@ -73,10 +73,11 @@ def open_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[Image
     try:
         # Pillow's own limit is one for the whole process.
         Image.MAX_IMAGE_PIXELS = None
-        with warnings.catch_warnings(), Image.open(path) as image:
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about oddities in metadata
-            check_pixels(path, *image.size, max_pixels)
-            yield image
+            with Image.open(path) as image:
+                check_pixels(path, *image.size, max_pixels)
+                yield image
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -136,8 +137,8 @@ def read_picture(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[Array,
         image.load()
         if not deep:
             return from_pillow(image, str(path))
-        mode, about, turn = image.mode, metadata.of(image), metadata.orientation(image)
-    return upright(wide.read(Path(path), mode), turn), about
+        pixels = wide.read(Path(path), image.mode)
+        return upright(pixels, metadata.orientation(image)), metadata.of(image)
 
 
 def read_image(path: Path | str) -> Array:

@@ -232,6 +232,11 @@ class SuperResolution(pl.LightningModule):
                 "the last one is kept: lower the learning rate, and --ckpt_path last"
             )
         checkpoint[CKPT_KEY] = describe(self.net)
+        checkpoint["spoiled_steps"] = self.spoiled_steps
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on counting the steps that were left out."""
+        self.spoiled_steps = checkpoint.get("spoiled_steps", 0)
 
     # ---- evaluation ---------------------------------------------------------------
 

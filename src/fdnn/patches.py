@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -26,6 +27,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fdnn.errors import ImageError, UserError
+from fdnn.files.atomic import replacing
 from fdnn.images import Array, count_pixels, luma, modcrop, read_image
 from fdnn.metrics import to_8_bit
 from fdnn.resize import imresize
@@ -109,7 +111,7 @@ class PairStore:
 
     def _key(self) -> str:
         """Name everything that the file's content depends on."""
-        facts: list[Any] = [1, self.scale, self.patch_size, self.factors, self.on_error]
+        facts: list[Any] = [2, self.scale, self.patch_size, self.factors, self.on_error]
         for source in self.sources:
             if isinstance(source, Shards):
                 facts.append(source.sha256())
@@ -167,33 +169,70 @@ class PairStore:
                     yield from made
 
     def prepare(self) -> None:
-        """Write the file, if this collection needs one and it is not there yet."""
-        if self.file is None or self.file.exists():
+        """Write the file, if this collection needs one and none is there, or a damaged one.
+
+        Raises:
+            UserError: If there is no room for it.
+        """
+        if self.file is None:
             return
-        self.file.parent.mkdir(parents=True, exist_ok=True)
+        if self.file.exists():
+            damage = self._damage()
+            if damage is None:
+                return
+            log.warning("%s is damaged (%s); making it anew", self.file, damage)
+            self.skipped = []
         log.warning("writing %d training images to %s", self.images, self.file)
-        handle, temporary = tempfile.mkstemp(prefix=".pairs-", dir=self.file.parent)
         try:
-            shapes = []
+            self._write(self.file)
+        except OSError as error:
+            raise UserError(
+                f"training images cannot be packed into {self.file} ({error.strerror or error}); "
+                "make room, or choose another --data.cache_dir"
+            ) from None
+
+    def _write(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=".pairs-", dir=file.parent)
+        try:
+            shapes, checksum, size = [], 0, 0
             with os.fdopen(handle, "wb") as out:
                 for hr, lr in self._make():
                     shapes.append(lr.shape)
-                    out.write(lr.tobytes())
-                    out.write(hr.tobytes())
-                    out.write(bytes(-hr.size % 4))
-            index = {"shapes": shapes, "skipped": self.skipped}
-            self.file.with_suffix(".json").write_text(json.dumps(index))
-            Path(temporary).replace(self.file)
+                    for part in (lr.tobytes(), hr.tobytes(), bytes(-hr.size % 4)):
+                        out.write(part)
+                        checksum = zlib.crc32(part, checksum)
+                        size += len(part)
+            index = {"shapes": shapes, "skipped": self.skipped, "size": size, "crc32": checksum}
+            with replacing(file.with_suffix(".json")) as of_index:
+                of_index.write_text(json.dumps(index))
+            Path(temporary).replace(file)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+    def _damage(self, thorough: bool = True) -> str | None:
+        """Say how the file differs from what was written; ``thorough`` reads it end to end."""
+        assert self.file is not None
+        try:
+            index = json.loads(self.file.with_suffix(".json").read_text())
+            if self.file.stat().st_size != index["size"]:
+                return f"{self.file.stat().st_size} bytes instead of {index['size']}"
+            checksum = 0 if thorough else index["crc32"]
+            with self.file.open("rb") as file:
+                while thorough and (part := file.read(1 << 24)):
+                    checksum = zlib.crc32(part, checksum)
+            return None if checksum == index["crc32"] else "other bytes than were written"
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return f"its index cannot be read: {error}"
 
     def load(self) -> None:
         """Make the pairs available in ``pairs``."""
         if self.file is None:
             self.pairs = list(self._make())
         else:
-            self.prepare()
+            if not self.file.exists() or self._damage(thorough=False):
+                self.prepare()
             self._map()
         if not self.pairs:
             raise UserError(f"none of the {self.images} training images can be used")

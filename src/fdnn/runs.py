@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from fdnn.errors import UserError
+from fdnn.files.atomic import replacing
 from fdnn.weights import read_weights
 
 LAST = "last.ckpt"
@@ -76,14 +76,17 @@ class SafeCheckpoints(TorchCheckpointIO):
             ) from None
 
 
-def _checkpoints(root: Path) -> Iterator[Path]:
-    """List the checkpoints below a run's folder, the newest first."""
-    found = root.glob("version_*/checkpoints/last*.ckpt")
-    yield from sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+def _folders(root: Path) -> list[Path]:
+    """List the folders of a config's runs, the newest first."""
+    found = [p for p in root.glob("version_*") if p.name.removeprefix("version_").isdigit()]
+    return sorted(found, key=lambda p: int(p.name.removeprefix("version_")), reverse=True)
 
 
 def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
     """Find the newest checkpoint below a run's folder that can be read.
+
+    Clocks are not asked: it is the one after the most steps in the folder with the highest
+    number that has any.
 
     Returns:
         The file, and what is wrong with newer ones, a line each.
@@ -92,13 +95,18 @@ def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
         UserError: If there is none.
     """
     damaged = []
-    for path in _checkpoints(root):
-        try:
-            read_weights(path)
-        except UserError as error:
-            damaged.append(str(error))
-        else:
-            return path, damaged
+    for folder in _folders(root):
+        intact = []
+        for path in sorted(folder.glob("checkpoints/last*.ckpt")):
+            try:
+                read_weights(path)
+                steps = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
+            except UserError as error:
+                damaged.append(str(error))
+            else:
+                intact.append((steps, path))
+        if intact:
+            return max(intact)[1], damaged
     reason = "; ".join(damaged) or f"no {LAST} below {root}"
     raise UserError(f"nothing to resume: {reason}; leave --ckpt_path out to start anew")
 
@@ -116,7 +124,7 @@ def set_aside(trainer: pl.Trainer, lr: Tensor, hr: Tensor) -> Path:
     """
     name = f"nonfinite_step{trainer.global_step}_rank{trainer.global_rank}.safetensors"
     file = run_folder(trainer) / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    batch = {"lr": lr, "hr": hr}
-    save_file({key: value.detach().cpu().contiguous() for key, value in batch.items()}, file)
+    batch = {"lr": lr.detach().cpu().contiguous(), "hr": hr.detach().cpu().contiguous()}
+    with replacing(file) as temporary:
+        temporary.write_bytes(save(batch))
     return file

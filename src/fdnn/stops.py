@@ -75,6 +75,8 @@ class StopSignals(Checkpoint):
         if not stop:
             return
         self._restore()
+        # Lightning would log this step after all callbacks, which is too late.
+        trainer._logger_connector.update_train_step_metrics()
         signum = self.signum or signal.SIGTERM
         folder = getattr(trainer.checkpoint_callback, "dirpath", None)
         file = (folder or str(run_folder(trainer) / "checkpoints")) + f"/{LAST}"

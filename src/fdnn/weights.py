@@ -10,16 +10,18 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from fdnn import models
 from fdnn.errors import UserError
+from fdnn.files.atomic import replacing
 from fdnn.models import Network
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,10 @@ log = logging.getLogger(__name__)
 FILE_NAME = "model.safetensors"
 #: Key of a ``.ckpt`` under which the description of the network lies.
 CKPT_KEY = "fdnn_network"
+#: Weights have some MiB. A file beyond this is not read, whatever it says it is.
+MAX_BYTES = 2 << 30
+#: Characters of a description, written as JSON; ours have less than 200.
+MAX_DESCRIPTION = 4096
 
 
 def describe(net: Network) -> dict[str, Any]:
@@ -39,11 +45,10 @@ def save_weights(net: Network, path: Path) -> None:
 
     The file appears whole or not at all.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()}
-    temporary = path.with_name(path.name + ".partial")
-    save_file(state, temporary, metadata={"network": json.dumps(describe(net))})
-    temporary.replace(path)
+    content = save(state, metadata={"network": json.dumps(describe(net))})
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def find_weights(path: Path | str) -> Path:
@@ -75,6 +80,7 @@ def read_weights(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             was not written by this project.
     """
     try:
+        _check_size(file)
         if file.suffix == ".ckpt":
             checkpoint = torch.load(file, map_location="cpu", weights_only=True)
             description = checkpoint[CKPT_KEY]
@@ -90,12 +96,37 @@ def read_weights(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                 state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
         if not isinstance(description, dict) or not {"class", "arguments"} <= description.keys():
             raise KeyError("network")
+        if len(json.dumps(description)) > MAX_DESCRIPTION:
+            raise ValueError("its description of the network is too long")
+    except UserError:
+        raise
     except (KeyError, TypeError):
         raise UserError(f"{file}: holds no FDNN weights (no description of the network)") from None
     except Exception as error:  # what torch.load raises for a damaged file is anybody's guess
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{file}: damaged, or not a weight file ({reason})") from None
     return description, state
+
+
+def _check_size(file: Path) -> None:
+    """Refuse what could take much more memory than its content is worth.
+
+    Raises:
+        UserError: If the file is too large.
+        ValueError: If a ``.ckpt`` is not the plain archive that PyTorch writes, in which each
+            entry takes as many bytes as it says.
+    """
+    size = file.stat().st_size
+    if size > MAX_BYTES:
+        raise UserError(f"{file}: {size:,} bytes are too many for weights ({MAX_BYTES:,} at most)")
+    if file.suffix != ".ckpt":
+        return
+    with zipfile.ZipFile(file) as archive:
+        entries = archive.infolist()
+    if sum(entry.file_size for entry in entries) > size or any(
+        entry.compress_type != zipfile.ZIP_STORED for entry in entries
+    ):
+        raise ValueError("a compressed archive")
 
 
 def load_weights(net: Network, path: Path | str) -> Path:
@@ -173,10 +204,16 @@ def load(path: Path | str, scale: int | None = None) -> Network:
     description, state = read_weights(file)
     if description["class"] not in models.__all__:
         raise UserError(f"{file}: unknown network {description['class']!r}")
+    make = getattr(models, description["class"])
     try:
-        net: Network = getattr(models, description["class"])(**description["arguments"])
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{file}: impossible network {_spell(description)} ({error})") from None
+        # First without memory: only a network that the parameters fit is made in earnest.
+        with torch.device("meta"):
+            outline: Network = make(**description["arguments"])
+    except Exception as error:  # whatever comes of arguments that nobody checked
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{file}: impossible network {_spell(description)} ({reason})") from None
+    _check_shapes(outline, state, file)
+    net: Network = make(**description["arguments"])
     _fill(net, state, file)
     try:
         return net.at(net.scale if scale is None else scale).eval()
@@ -189,6 +226,17 @@ def sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def _check_shapes(net: Network, state: dict[str, Tensor], file: Path) -> None:
+    wanted = {key: tuple(value.shape) for key, value in net.state_dict().items()}
+    for key in sorted(wanted.keys() | state.keys()):
+        found = tuple(state[key].shape) if key in state else None
+        if wanted.get(key) != found:
+            raise UserError(
+                f"{file}: parameters do not fit the network ({key}: {found}, "
+                f"should be {wanted.get(key)})"
+            )
+
+
 def _fill(net: Network, state: dict[str, Tensor], file: Path) -> None:
     try:
         net.load_state_dict(state)
@@ -198,5 +246,7 @@ def _fill(net: Network, state: dict[str, Tensor], file: Path) -> None:
 
 
 def _spell(description: dict[str, Any]) -> str:
-    arguments = ", ".join(f"{key}={value}" for key, value in description["arguments"].items())
-    return f"{description['class']}({arguments})"
+    arguments = description["arguments"]
+    if not isinstance(arguments, dict):
+        return f"{description['class']}({arguments!r})"
+    return f"{description['class']}({', '.join(f'{k}={v}' for k, v in arguments.items())})"

@@ -3,6 +3,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.faults: dict[str, tuple[str, int]] = {}
         self.asked: list[str] = []
+        self.sent = 0
 
     @property
     def url(self) -> str:
@@ -44,6 +46,14 @@ class Handler(BaseHTTPRequestHandler):
         body = FILES[name]
         if fault == "missing":
             self.send_error(404)
+            return
+        if fault == "endless":
+            self.send_response(200)
+            self.end_headers()
+            with suppress(ConnectionError):
+                for _ in range(100):
+                    self.wfile.write(bytes(1 << 20))
+                    self.server.sent += 1 << 20
             return
         if fault == "corrupt":
             body = b"x" * len(body)
@@ -115,6 +125,20 @@ def test_a_lasting_fault_is_named_and_nothing_broken_stays(
         assert body == FILES[name]
 
 
+def test_a_server_that_never_stops_cannot_fill_the_disk(server, manifest, tmp_path) -> None:
+    server.faults["3.png"] = ("endless", 99)
+    with pytest.raises(UserError, match=r"3\.png: more bytes come than the manifest says"):
+        fetch(["Set"], tmp_path / "a", manifest=manifest)
+    assert server.sent < 50 << 20
+    large = tmp_path / "mirror" / "Set"
+    large.mkdir(parents=True)
+    for name, body in FILES.items():
+        (large / name).write_bytes(body + b"x")
+    with pytest.raises(UserError, match="more bytes come"):
+        fetch(["Set"], tmp_path / "b", mirror=str(tmp_path / "mirror"), manifest=manifest)
+    assert not [p for p in (tmp_path / "b").rglob("*") if p.is_file()]
+
+
 def test_mirrors(server, manifest, tmp_path) -> None:
     fetch(["Set"], tmp_path / "a", mirror=f"{server.url}/mirror", manifest=manifest)
     assert present(tmp_path / "a") == FILES
@@ -151,6 +175,11 @@ def test_manifest_covers_the_published_sets(data) -> None:
         json.dumps({"Set": {"url": "u", "files": {"../evil": [1, "0" * 64]}}}),
         json.dumps({"..": {"url": "u", "files": {"x": [1, "0" * 64]}}}),
         json.dumps({"Set": {"url": "u", "files": {"x": [0, "short"]}}}),
+        json.dumps({"Set": {"url": "u", "files": {"": [1, "0" * 64]}}}),
+        json.dumps({"Set": {"url": "u", "files": {"a\\b": [1, "0" * 64]}}}),
+        json.dumps({"Set": {"url": "u", "files": {"x": [1, ["0"] * 64]}}}),
+        json.dumps({"Set": {"url": "u", "files": {"x": [float("nan"), "0" * 64]}}}),
+        "[" * 100_000,
     ],
 )
 def test_damaged_manifest(tmp_path, content) -> None:

@@ -1,0 +1,79 @@
+"""What a config may hold: a stranger's must neither run programs nor bring this one down."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import yaml
+from jsonargparse import set_parsing_settings
+
+from fdnn.errors import UserError
+
+#: What configs may name. To import a module is to run it, and a class is called with what the
+#: config says: the rest of what is installed is out of reach of a stranger's config.
+IMPORTS = (
+    "fdnn.callbacks",
+    "fdnn.losses",
+    "fdnn.models",
+    "fdnn.optim",
+    "lightning.pytorch.callbacks",
+    "lightning.pytorch.loggers",
+    "lightning.pytorch.plugins",
+    "lightning.pytorch.profilers",
+    "lightning.pytorch.strategies",
+    "torch.optim",
+)
+#: Environment variable with further packages, separated by commas.
+MORE_IMPORTS = "FDNN_IMPORTS"
+
+#: Bounds of a config's text. libyaml's own stack overflows at some ten thousand levels; values
+#: that repeat each other (``*alias``) can grow without end in few bytes.
+MAX_CHARACTERS = 1 << 20
+MAX_DEPTH = 50
+MAX_ALIASES = 20
+
+
+def restrict_imports() -> None:
+    """Let configs name nothing but ``IMPORTS`` and what the environment adds."""
+    more = [name.strip() for name in os.getenv(MORE_IMPORTS, "").split(",") if name.strip()]
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*IMPORTS, *more])
+
+
+def explain(message: str) -> str:
+    """Put what the parser says into one line, with the remedy."""
+    denied = re.search(r"Importing '([^']+)' is not allowed", message)
+    if denied:
+        return (
+            f"{denied[1]}: a config may name classes of {', '.join(IMPORTS)} only; if you "
+            f"trust it like a program, set {MORE_IMPORTS}={denied[1].partition('.')[0]}"
+        )
+    return " ".join(message.split()) + " (--help lists all options)"
+
+
+def check_text(text: str) -> None:
+    """Look at a config before it is loaded, at one event after the other.
+
+    Raises:
+        UserError: If it is too long, too deep, or repeats itself too often.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise UserError(f"config: {len(text):,} characters, at most {MAX_CHARACTERS:,} are read")
+    open_anchors: list[str | None] = []
+    aliases = 0
+    try:
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            if isinstance(event, yaml.CollectionStartEvent):
+                open_anchors.append(event.anchor)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                open_anchors.pop()
+            elif isinstance(event, yaml.AliasEvent):
+                aliases += 1
+                if event.anchor in open_anchors:
+                    raise UserError(f"config: *{event.anchor} contains itself; write it out")
+            if len(open_anchors) > MAX_DEPTH or aliases > MAX_ALIASES:
+                raise UserError(
+                    f"config: more than {MAX_DEPTH} levels, or {MAX_ALIASES} aliases; write it out"
+                )
+    except yaml.YAMLError:
+        return  # which the loader will say
