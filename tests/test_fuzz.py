@@ -180,6 +180,7 @@ def test_configs(change, tmp_path_factory, capsys) -> None:
 @given(content=st.binary(max_size=64) | st.text(max_size=64).map(str.encode))
 @example(content=b"[" * 100_000)
 @example(content=b"a: &a [*a]")
+@example(content=b"\x80")
 @example(
     content=b"".join(
         b"a%d: &a%d [%s]\n" % (i, i, b"*a%d, " % (i - 1) * 9 if i else b"0") for i in range(9)

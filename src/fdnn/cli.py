@@ -73,6 +73,13 @@ class Parser(LightningArgumentParser):
         """Raise what the base class would print below the usage text."""
         raise UserError(explain(str(message)))
 
+    def parse_path(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse a config file."""
+        try:
+            return super().parse_path(*args, **kwargs)
+        except UnicodeDecodeError as error:
+            raise UserError(f"config {[*args, *kwargs.values()][0]}: not UTF-8 ({error})") from None
+
     def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Any:
         """Parse the text of a config, once it is known to be harmless."""
         check_text(content)
