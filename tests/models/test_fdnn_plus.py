@@ -4,19 +4,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fdnn.models import Bicubic
-from fdnn.models.fdnn_plus import FDNNPlus, bicubic_phases
+from fdnn.models.fdnn_plus import FDNNPlus
 from fdnn.resize import imresize
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_phases_are_matlabs_bicubic(scale: int) -> None:
-    lr = torch.rand(1, 1, 11, 9)
-    phases = F.conv2d(F.pad(lr, (2, 2, 2, 2), mode="replicate"), bicubic_phases(scale))
-    border = 2 * scale
-    inner = (..., slice(border, -border), slice(border, -border))
-    expected = imresize(lr.double(), scale)
-    difference = F.pixel_shuffle(phases, scale)[inner] - expected[inner]
-    assert difference.abs().max() < 1e-6
 
 
 def test_facts() -> None:
@@ -25,7 +14,7 @@ def test_facts() -> None:
         deconvolutions = [m for m in net.modules() if isinstance(m, nn.ConvTranspose2d)]
         assert len(deconvolutions) == 10
         assert sum(p.numel() for p in net.parameters()) == parameters
-    assert "bicubic" not in net.state_dict()
+    assert not [key for key in net.state_dict() if "bicubic" in key]
 
 
 class LiteralPlus(nn.Module):
@@ -59,10 +48,8 @@ def test_equals_transposed_convolutions(scale: int, skips: bool) -> None:
     for layer in net.layers():
         nn.init.normal_(layer.bias, std=0.1)
     lr = torch.rand(2, 1, 14, 11)
-    correction = net(lr) - F.pixel_shuffle(
-        F.conv2d(F.pad(lr, (2, 2, 2, 2), mode="replicate"), net.bicubic), scale
-    )
-    assert torch.allclose(correction, LiteralPlus(net)(lr), atol=1e-5, rtol=0)
+    correction = net(lr) - imresize(lr.double(), scale)
+    assert torch.allclose(correction.float(), LiteralPlus(net)(lr), atol=1e-5, rtol=0)
 
 
 def test_starts_near_bicubic() -> None:

@@ -30,31 +30,10 @@ from torch.nn import functional as F
 from fdnn.models.deconv import SameDeconv, UpDeconv, up_and_fuse
 from fdnn.models.fdnn import SLOPES
 from fdnn.models.network import Network
-from fdnn.resize import imresize
-
-#: LR pixels to each side on which a bicubically interpolated pixel depends.
-REACH = 2
+from fdnn.models.polyphase import REACH, PolyphaseBicubic
 
 #: Outputs of the N x N layer for each LR pixel: N**2 pixels times its filters.
 BLOCK = 576
-
-
-def bicubic_phases(scale: int) -> Tensor:
-    """Write MATLAB's bicubic magnification as one small convolution for each phase.
-
-    Args:
-        scale: N.
-
-    Returns:
-        ``(scale**2, 1, 5, 5)`` float32: what each of the N x N pixels that replace an LR pixel
-        takes from its neighbours, row by row. Each sums to 1.
-    """
-    size = 4 * REACH + 1
-    impulse = torch.zeros(1, 1, size, size, dtype=torch.float64)
-    impulse[..., size // 2, size // 2] = 1
-    response = F.pixel_unshuffle(imresize(impulse, scale), scale)[0]
-    # The response at LR pixel p tells the weight of the impulse, which lies at -p from there.
-    return response[:, None, REACH:-REACH, REACH:-REACH].flip(2, 3).float()
 
 
 class FDNNPlus(Network):
@@ -79,7 +58,7 @@ class FDNNPlus(Network):
         self.restore = nn.ModuleList(SameDeconv(channels, channels, 3, 1) for _ in range(7))
         self.up = UpDeconv(channels, BLOCK // scale**2, scale)
         self.fuse = SameDeconv(BLOCK // scale**2, 1, 1, crop_before=0)
-        self.register_buffer("bicubic", bicubic_phases(scale), persistent=False)
+        self.bicubic = PolyphaseBicubic(1, scale)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -131,7 +110,5 @@ class FDNNPlus(Network):
             y = two(F.elu(one(x)))
             x = F.elu(x + y if self.skips else y)
         blocks = up_and_fuse(x, self.up, self.fuse)
-        with torch.autocast(lr.device.type, enabled=False):
-            edged = F.pad(lr.float(), (REACH,) * 4, mode="replicate")
-            base = F.conv2d(edged, cast(Tensor, self.bicubic))
-        return F.pixel_shuffle(base + blocks, self.scale)
+        base: Tensor = self.bicubic(lr)
+        return base + F.pixel_shuffle(blocks, self.scale)

@@ -35,11 +35,12 @@ class PolyphaseBicubic(nn.Module):
         self.scale = scale
         # Any input pixel whose neighbours all lie inside shows the weights of all.
         pixel = REACH
-        weights, indices = contributions(2 * REACH + 1, scale * (2 * REACH + 1), scale)
-        own = slice(scale * pixel, scale * (pixel + 1))
-        phases = torch.zeros(scale, 2 * REACH + 1, dtype=weights.dtype)
-        phases.scatter_add_(1, indices[own], weights[own])
-        kernel = torch.einsum("ay,bx->abyx", phases, phases).flatten(0, 1)[:, None]
+        with torch.device("cpu"):  # also where a network is only outlined, on the meta device
+            weights, indices = contributions(2 * REACH + 1, scale * (2 * REACH + 1), scale)
+            own = slice(scale * pixel, scale * (pixel + 1))
+            phases = torch.zeros(scale, 2 * REACH + 1, dtype=weights.dtype)
+            phases.scatter_add_(1, indices[own], weights[own])
+            kernel = torch.einsum("ay,bx->abyx", phases, phases).flatten(0, 1)[:, None]
         self.register_buffer("kernel", kernel.repeat(channels, 1, 1, 1).float(), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
