@@ -18,14 +18,11 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from fitted import commit_weights, hr_images
-from ksvd import ksvd
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -33,6 +30,8 @@ from fdnn.errors import UserError
 from fdnn.models.aplus import SIDE, APlus, gradients
 from fdnn.resize import imresize
 from fdnn.sets import find_set
+from fitted import Stopwatch, hr_images, publish, record
+from ksvd import ksvd
 
 SIZES = 12
 FACTOR = 0.98
@@ -195,7 +194,7 @@ def fit(
     images: Sequence[Tensor],
     scale: int,
     seed: int,
-    atoms: int = ATOMS,
+    atoms: int | None = None,
     most: int = MOST_SAMPLES,
     count: int = NEIGHBOURS,
 ) -> tuple[APlus, int]:
@@ -205,14 +204,22 @@ def fit(
         images: HR luma, ``(1, 1, h, w)`` float64 in [0, 1], multiples of ``scale``.
         scale: Magnification.
         seed: For K-SVD's start.
-        atoms: Dictionary size.
+        atoms: Dictionary size; default ``ATOMS``.
         most: Samples at most.
         count: Samples around each atom.
 
     Returns:
         The network and the number of samples.
+
+    Raises:
+        UserError: If there are fewer patches than atoms.
     """
+    atoms = atoms or ATOMS
     projection, patches = principal(images, scale, ENERGY)
+    if len(patches) < atoms:
+        raise UserError(
+            f"{len(patches):,} patches are too few for {atoms:,} atoms; give more or larger images"
+        )
     print(f"PCA: {len(projection)} of {projection.shape[1]} dimensions", flush=True)
     anchors = ksvd(patches, atoms, SPARSITY, ROUNDS, seed)
     print(f"K-SVD: {atoms} atoms from {len(patches):,} patches", flush=True)
@@ -235,16 +242,13 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     if options.scale < 2:
         parser.error(f"--scale must be at least 2, got {options.scale}")
-    start = time.monotonic()
+    watch = Stopwatch()
+    folder = options.output or Path(f"checkpoints/aplus_x{options.scale}")
     try:
         images = find_set(options.images)
         net, count = fit(hr_images(images, options.scale), options.scale, options.seed)
-        commit_weights(
-            net,
-            options.output or Path(f"checkpoints/aplus_x{options.scale}"),
-            {"script": "data_prep/fit_aplus.py"},
-            DEPARTURES,
-        )
+        origin = record(net, images, options.seed, {"patches": count, **watch.minutes()})
+        publish(net, folder, origin, DEPARTURES)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -19,10 +19,12 @@ class Network(nn.Module, ABC):
     Attributes:
         scale: Magnification.
         arguments: What to call the class with to get the same network, less its weights.
+        fitted_by: The command that makes the weights, where ``fit`` has nothing to train.
     """
 
     scale: int
     arguments: dict[str, Any]
+    fitted_by: str | None = None
 
     def __init__(self, scale: int) -> None:
         super().__init__()
