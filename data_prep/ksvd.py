@@ -10,44 +10,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-#: Signals that are coded at once.
-BLOCK = 2048
+from fdnn.pursuit import pursue
 
 #: An atom used by fewer signals than this is replaced.
 FEWEST = 4
 
 #: Of two atoms whose correlation exceeds this, one is replaced.
 ALIKE = 0.99
-
-
-def pursue(signals: Tensor, atoms: Tensor, sparsity: int) -> tuple[Tensor, Tensor]:
-    """Code signals by orthogonal matching pursuit.
-
-    Args:
-        signals: ``(n, d)``.
-        atoms: ``(m, d)``, unit vectors.
-        sparsity: Atoms a signal.
-
-    Returns:
-        Indices of atoms and their coefficients, both ``(n, sparsity)``. Once a signal is coded
-        exactly, what is left of its coefficients is 0.
-    """
-    chosen, coefficients = [], []
-    for block in signals.split(BLOCK):
-        rest = block
-        support = torch.empty(len(block), 0, dtype=torch.long)
-        for _ in range(sparsity):
-            correlation = (rest @ atoms.T).abs_().scatter_(1, support, -1)
-            support = torch.cat([support, correlation.max(dim=1, keepdim=True).indices], dim=1)
-            used = atoms[support]
-            gram = used @ used.mT
-            # Atoms may be collinear; the shift is far below what float32 resolves otherwise.
-            gram.diagonal(dim1=1, dim2=2).add_(1e-6)
-            weights = torch.linalg.solve(gram, used @ block[..., None])
-            rest = block - (used.mT @ weights)[..., 0]
-        chosen.append(support)
-        coefficients.append(weights[..., 0])
-    return torch.cat(chosen), torch.cat(coefficients)
 
 
 def ksvd(signals: Tensor, atoms: int, sparsity: int, iterations: int, seed: int) -> Tensor:

@@ -1,8 +1,7 @@
-import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ksvd import ksvd, pursue
+from ksvd import ksvd
 
 
 def planted(signals: int = 2000, sparsity: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -12,28 +11,6 @@ def planted(signals: int = 2000, sparsity: int = 2) -> tuple[torch.Tensor, torch
     support = torch.rand(signals, 24, generator=random).topk(sparsity).indices
     weights = 1 + torch.rand(signals, sparsity, generator=random)
     return (weights[:, None] @ atoms[support])[:, 0], atoms
-
-
-def test_pursuit_is_greedy_least_squares() -> None:
-    torch.manual_seed(0)
-    signals, atoms = torch.randn(50, 8), F.normalize(torch.randn(20, 8))
-    support, coefficients = pursue(signals, atoms, 3)
-    for signal, chosen, found in zip(signals, support, coefficients, strict=True):
-        rest, expected = signal.numpy(), []
-        for _ in range(3):
-            expected.append(int(np.abs(atoms.numpy() @ rest).argmax()))
-            used = atoms[expected].numpy().T
-            weights = np.linalg.lstsq(used, signal.numpy(), rcond=None)[0]
-            rest = signal.numpy() - used @ weights
-        assert chosen.tolist() == expected
-        np.testing.assert_allclose(found.numpy(), weights, atol=1e-3)
-
-
-def test_signals_of_few_atoms_are_coded_exactly() -> None:
-    _, atoms = planted()
-    support, coefficients = pursue(3 * atoms, atoms, 2)
-    again = (coefficients[:, None] @ atoms[support])[:, 0]
-    assert torch.allclose(again, 3 * atoms, atol=1e-4)
 
 
 def test_finds_the_atoms_that_signals_were_made_of() -> None:
