@@ -8,6 +8,9 @@ from torch import Tensor
 #: Signals that are coded at once.
 BLOCK = 2048
 
+#: Added to the diagonal of Gram matrices, whose diagonals are 1: atoms may be collinear.
+SHIFT = 1e-6
+
 
 def pursue(signals: Tensor, atoms: Tensor, sparsity: int) -> tuple[Tensor, Tensor]:
     """Code signals: take the atom that correlates most with what is left, refit, repeat.
@@ -22,8 +25,6 @@ def pursue(signals: Tensor, atoms: Tensor, sparsity: int) -> tuple[Tensor, Tenso
         exactly, what is left of its coefficients is 0.
     """
     chosen, coefficients = [], []
-    # Atoms may be collinear; the shift is below what the signals' dtype resolves otherwise.
-    shift = 8 * torch.finfo(signals.dtype).eps
     for block in signals.split(BLOCK):
         rest = block
         support = torch.empty(len(block), 0, dtype=torch.long, device=block.device)
@@ -32,7 +33,7 @@ def pursue(signals: Tensor, atoms: Tensor, sparsity: int) -> tuple[Tensor, Tenso
             support = torch.cat([support, correlation.max(dim=1, keepdim=True).indices], dim=1)
             used = atoms[support]
             gram = used @ used.mT
-            gram.diagonal(dim1=1, dim2=2).add_(shift)
+            gram.diagonal(dim1=1, dim2=2).add_(SHIFT)
             weights = torch.linalg.solve(gram, used @ block[..., None])
             rest = block - (used.mT @ weights)[..., 0]
         chosen.append(support)
