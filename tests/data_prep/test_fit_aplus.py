@@ -115,5 +115,5 @@ def test_mistakes_are_one_line(photos, capsys, tmp_path, monkeypatch) -> None:
     error = capsys.readouterr().err
     assert error.startswith("error: image set 'gone'")
     assert error.count("\n") == 1
-    assert fit_aplus.main(["--scale", "3", "--images", str(photos)]) == 1
+    assert fit_aplus.main(["--scale", "4", "--images", str(photos)]) == 1
     assert "patches are too few for 1,024 atoms" in capsys.readouterr().err
