@@ -153,16 +153,15 @@ def neighbours(low: Tensor, anchors: Tensor, count: int) -> list[Tensor]:
     atoms, indices, values = [], [], []
     for start in range(0, len(low), BLOCK):
         correlation = anchors @ low[start : start + BLOCK].T
-        atom, index = np.divmod(
-            np.flatnonzero((correlation >= thresholds).numpy()), correlation.shape[1]
-        )
-        atoms.append(torch.from_numpy(atom))
-        indices.append(torch.from_numpy(index) + start)
-        values.append(correlation[atoms[-1], torch.from_numpy(index)])
+        # NumPy's search is several times faster than PyTorch's.
+        found = torch.from_numpy(np.flatnonzero((correlation >= thresholds).numpy()))
+        atoms.append(found // correlation.shape[1])
+        indices.append(found % correlation.shape[1] + start)
+        values.append(correlation.flatten()[found])
     order = torch.cat(atoms).argsort(stable=True)
     sizes = torch.cat(atoms).bincount(minlength=len(anchors)).tolist()
-    index_groups = torch.cat(indices)[order].split(sizes)
-    value_groups = torch.cat(values)[order].split(sizes)
+    index_groups = torch.split(torch.cat(indices)[order], sizes)
+    value_groups = torch.split(torch.cat(values)[order], sizes)
     nearest = []
     for anchor, index, value in zip(anchors, index_groups, value_groups, strict=True):
         if len(index) < count:  # the threshold was too high

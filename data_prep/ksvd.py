@@ -47,7 +47,8 @@ def _improve(signals: Tensor, dictionary: Tensor, support: Tensor, coefficients:
     rest = signals - (coefficients[:, None] @ dictionary[support])[:, 0]
     sparsity = support.shape[1]
     places = support.flatten().argsort(stable=True)
-    groups = places.split(support.flatten().bincount(minlength=len(dictionary)).tolist())
+    sizes = support.flatten().bincount(minlength=len(dictionary)).tolist()
+    groups = torch.split(places, sizes)
     flat = coefficients.view(-1)
     for atom, group in enumerate(groups):
         if not len(group):

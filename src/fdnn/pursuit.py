@@ -25,7 +25,7 @@ def pursue(signals: Tensor, atoms: Tensor, sparsity: int) -> tuple[Tensor, Tenso
         exactly, what is left of its coefficients is 0.
     """
     chosen, coefficients = [], []
-    for block in signals.split(BLOCK):
+    for block in torch.split(signals, BLOCK):
         rest = block
         support = torch.empty(len(block), 0, dtype=torch.long, device=block.device)
         for _ in range(sparsity):

@@ -110,10 +110,11 @@ class APlus(Network):
     def regress(self, features: Tensor) -> Tensor:
         """Map descriptions ``(m, features)`` to patches ``(m, (3 s)**2)`` of detail."""
         anchors = self.anchors.to(features.dtype).T
-        nearest = torch.cat([(f @ anchors).abs().argmax(dim=1) for f in features.split(BLOCK)])
+        blocks = torch.split(features, BLOCK)
+        nearest = torch.cat([(block @ anchors).abs().argmax(dim=1) for block in blocks])
         order = nearest.argsort(stable=True)
         counts = nearest.bincount(minlength=len(self.anchors)).tolist()
-        groups = features.to(self.regressors.dtype)[order].split(counts)
+        groups = torch.split(features.to(self.regressors.dtype)[order], counts)
         pairs = zip(groups, self.regressors, strict=True)
         details = torch.cat([group @ matrix.T for group, matrix in pairs if len(group)])
         return torch.empty_like(details).index_copy_(0, order, details)

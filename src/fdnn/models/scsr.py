@@ -43,6 +43,9 @@ MIDDLE = 2
 #: Rounds of back-projection.
 ROUNDS = 5
 
+#: Patches that are coded at once.
+BLOCK = 65536
+
 #: Reach of the second-order filter in pixels of the magnified image.
 REACH = 2
 
@@ -117,7 +120,7 @@ class ScSR(Network):
         exact = lr.double()  # which atom fits best must not depend on the cut into tiles
         codes = [
             pursue(patches, self.low.double(), self.sparsity)
-            for patches in self.describe(exact).split(65536)
+            for patches in torch.split(self.describe(exact), BLOCK)
         ]
         high = self.high.double()
         textures = torch.cat([(weights[:, None] @ high[used])[:, 0] for used, weights in codes])
