@@ -49,6 +49,23 @@ def test_papers_recipe() -> None:
         assert config["data"]["train_sets"] == ["T91", "BSDS200"]
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("aplus_x3", "its weights are made by 'python data_prep/fit_aplus.py'"),
+        ("bicubic_x3", "Bicubic has nothing for 'fit' to train"),
+    ],
+)
+def test_fit_refuses_what_gradients_cannot_train(config, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "--config", str(ROOT / "configs" / f"{config}.yaml")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.rglob("run.json"))
+
+
 def test_fit_leaves_weights_record_logs_and_pictures(tiny, tmp_path, capsys) -> None:
     assert main(["fit", *tiny]) == 0
     folder = run(tmp_path, 0)

@@ -187,7 +187,15 @@ class CLI(LightningCLI):
     # ---- what happens around a subcommand -------------------------------------------
 
     def before_fit(self) -> None:
-        """Load the weights that training starts from; a resumed run brings its own."""
+        """Load the weights that training starts from; a resumed run brings its own.
+
+        Raises:
+            UserError: If the network has nothing that gradients could train.
+        """
+        net = self.model.net
+        if not any(p.requires_grad for p in net.parameters()):
+            how = f"; its weights are made by '{net.fitted_by}'" if net.fitted_by else ""
+            raise UserError(f"{type(net).__name__} has nothing for 'fit' to train{how}")
         start = self.model.start
         if start is not None and self._get(self.config, "ckpt_path") is None:
             self.model.weights_file = start_weights(self.model.net, start)

@@ -178,10 +178,15 @@ def best(set_name: str, scale: int) -> Score | None:
     return max(psnr for psnr, _ in printed), max(ssim for _, ssim in printed)
 
 
+#: Classes that are not called what the paper calls them.
+NAMES = {"APlus": "A+"}
+
+
 def method(model: str) -> str:
     """Name the paper's method that a model of ours stands beside.
 
     Args:
         model: As tables call it, such as ``FDNN + self-ensemble`` or ``FDNNPlus``.
     """
-    return model.split(" + ")[0].removesuffix("Plus")
+    name = model.split(" + ")[0]
+    return NAMES.get(name, name.removesuffix("Plus"))

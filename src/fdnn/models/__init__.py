@@ -1,5 +1,6 @@
 """One paper, one file; what they have in common is :class:`fdnn.models.network.Network`."""
 
+from fdnn.models.aplus import APlus
 from fdnn.models.bicubic import Bicubic
 from fdnn.models.degree2 import DEGREE2
 from fdnn.models.drcn import DRCN
@@ -10,6 +11,7 @@ from fdnn.models.fsrcnn import FSRCNN
 from fdnn.models.mixed import Mixed
 from fdnn.models.network import Network
 from fdnn.models.red30 import RED30
+from fdnn.models.scsr import ScSR
 from fdnn.models.srcnn import SRCNN
 from fdnn.models.vdsr import VDSR
 
@@ -22,8 +24,10 @@ __all__ = [
     "RED30",
     "SRCNN",
     "VDSR",
+    "APlus",
     "Bicubic",
     "FDNNPlus",
     "Mixed",
     "Network",
+    "ScSR",
 ]

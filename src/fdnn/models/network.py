@@ -20,11 +20,13 @@ class Network(nn.Module, ABC):
         scale: Magnification.
         arguments: What to call the class with to get the same network, less its weights.
         any_scale: Whether the same weights serve other scales, see :meth:`at`.
+        fitted_by: The command that makes the weights, where ``fit`` has nothing to train.
     """
 
     scale: int
     arguments: dict[str, Any]
     any_scale: bool = False
+    fitted_by: str | None = None
 
     def __init__(self, scale: int) -> None:
         super().__init__()

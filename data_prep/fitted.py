@@ -1,0 +1,150 @@
+"""What the fits without gradients share: their images, and the folder that they leave."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fdnn.callbacks import git_commit, hardware
+from fdnn.errors import UserError
+from fdnn.evaluation import score
+from fdnn.images import luma, modcrop, read_image
+from fdnn.metrics import SetScores
+from fdnn.models import Network
+from fdnn.published import TABLE_3, method
+from fdnn.report import JSON_NAME, as_json, versions
+from fdnn.sets import ImageSet, find_set
+from fdnn.weights import FILE_NAME, save_weights, sha256
+
+#: Sets that fitted weights are scored on, where they are there.
+TEST_SETS = ("Set5", "Set14", "B100")
+
+
+def hr_images(images: ImageSet, scale: int) -> list[Tensor]:
+    """Read the luma of a set: ``(1, 1, h, w)`` float64 in [0, 1], cropped to multiples of scale."""
+    cropped = (modcrop(luma(read_image(path)), scale) for path in images.paths)
+    return [torch.from_numpy(np.ascontiguousarray(y))[None, None] / 255 for y in cropped]
+
+
+class Stopwatch:
+    """Measures a fit from now on."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.monotonic(), time.process_time()
+
+    def minutes(self) -> dict[str, float]:
+        """Return the time that passed, and the processor time, in minutes."""
+        wall, cpu = time.monotonic() - self._wall, time.process_time() - self._cpu
+        return {"minutes": round(wall / 60, 1), "cpu_minutes": round(cpu / 60, 1)}
+
+
+def record(net: Network, images: ImageSet, seed: int, about: dict[str, Any]) -> dict[str, Any]:
+    """Say where weights come from.
+
+    Args:
+        net: The fitted network.
+        images: What it was fitted to.
+        seed: Of the fit.
+        about: Anything else, such as times.
+    """
+    return {
+        "command": shlex.join(["python", *sys.argv]),
+        "git_commit": git_commit(),
+        "seed": seed,
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "hardware": hardware(),
+        "versions": versions(),
+        "data_sha256": {images.name: images.sha256()},
+        "images": {images.name: len(images.paths)},
+        **about,
+    }
+
+
+def publish(net: Network, folder: Path, origin: dict[str, Any], departures: str) -> None:
+    """Write weights, record, scores and card.
+
+    Sets of ``TEST_SETS`` that are not there are left out of the scores, with a notice.
+
+    Args:
+        net: The fitted network.
+        folder: Where to, such as checkpoints/aplus_x3.
+        origin: Of :func:`record`.
+        departures: What departs from the paper, as a Markdown list.
+    """
+    file = folder / FILE_NAME
+    save_weights(net, file)
+    digest = sha256(file)
+    origin = origin | {"weights_sha256": digest}
+    (folder / "run.json").write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+    print(f"weights written to {file}", flush=True)
+    results: dict[str, SetScores] = {}
+    for name in TEST_SETS:
+        try:
+            results[name] = score(net, find_set(name))
+        except UserError as error:
+            print(f"not scored: {error}", file=sys.stderr)
+            continue
+        print(f"{name}: {results[name].psnr:.3f} dB, {results[name].ssim:.4f}", flush=True)
+    weights = {"path": FILE_NAME, "sha256": digest}
+    scores = as_json(type(net).__name__, net.scale, results, weights)
+    (folder / JSON_NAME).write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+    text = card(folder.name, origin, scores, departures)
+    (folder / "README.md").write_text(text, encoding="utf-8")
+    print(f"scores and card: {folder}")
+
+
+def card(name: str, origin: dict[str, Any], benchmark: dict[str, Any], departures: str) -> str:
+    """Write the card.
+
+    Args:
+        name: Of the weights.
+        origin: Of :func:`record`.
+        benchmark: Of :func:`fdnn.report.as_json`.
+        departures: As a Markdown list.
+
+    Returns:
+        Markdown.
+    """
+    scale, theirs = benchmark["scale"], method(benchmark["model"])
+    lines = [
+        f"# {name}",
+        "",
+        f"{theirs} at x{scale}, {origin['parameters']:,} numbers, fitted without gradients. "
+        "Nothing was chosen by a score.",
+        "",
+        f"| set | images | PSNR dB | SSIM | the paper's {theirs} | the paper's Bicubic |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for set_name, scores in benchmark["sets"].items():
+        printed = [TABLE_3.get(m, {}).get(set_name, {}).get(scale) for m in (theirs, "Bicubic")]
+        cells = [f"{p[0]:.2f} / {p[1]:.4f}" if p else "not in the paper" for p in printed]
+        lines.append(
+            f"| {set_name} | {len(scores['images'])} | {scores['psnr']:.3f} | "
+            f"{scores['ssim']:.4f} | {cells[0]} | {cells[1]} |"
+        )
+    facts = {
+        "Fitted by": f"`{origin['command']}`",
+        "Commit": origin["git_commit"],
+        "Seed": origin["seed"],
+        "Patches": f"{origin['patches']:,}",
+        "Minutes": f"{origin['minutes']} ({origin['cpu_minutes']} of processor time)",
+        "Hardware": origin["hardware"],
+        "PyTorch": origin["versions"]["torch"],
+        **{
+            f"{set_name} ({origin['images'][set_name]} images)": f"SHA-256 `{digest}`"
+            for set_name, digest in origin["data_sha256"].items()
+        },
+        "Weights": f"SHA-256 `{origin['weights_sha256']}`",
+    }
+    lines += ["", f"Scores as `python src/train.py test --config configs/{name}.yaml` prints them;"]
+    lines += [f"the protocol is in `{JSON_NAME}` beside this card.", ""]
+    lines += ["| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in facts.items())]
+    return "\n".join([*lines, "", "Departures from the method's own paper:", "", departures])

@@ -1,0 +1,77 @@
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import correlate1d
+from torch.nn import functional as F
+
+from fdnn.inference import upscale_luma
+from fdnn.models import ScSR
+from fdnn.models.scsr import gradients
+from fdnn.pursuit import pursue
+from fdnn.resize import imresize
+
+
+def randomised(scale: int) -> ScSR:
+    torch.manual_seed(scale)
+    net = ScSR(scale, atoms=12, sparsity=2).eval()
+    net.low.copy_(F.normalize(torch.randn(net.low.shape)))
+    net.high.copy_(torch.randn(net.high.shape) / 10)
+    return net
+
+
+def test_facts_of_the_paper() -> None:
+    for scale in (2, 3, 4):
+        net = ScSR(scale)
+        assert net.low.shape == (1024, 144)  # four filters on 6x6
+        assert net.high.shape == (1024, (3 * scale) ** 2)
+        assert not any(p.requires_grad for p in net.parameters())
+
+
+def test_gradients_are_scipys_correlations(random) -> None:
+    image = random.random((9, 12))
+    taps = ([0, -1, 0, 1, 0], [1, 0, -2, 0, 1])
+    expected = np.stack([correlate1d(image, t, axis) for axis in (1, 0) for t in taps])
+    found = gradients(torch.from_numpy(image)[None, None])[0]
+    np.testing.assert_allclose(found.numpy(), expected[:, 2:-2, 2:-2], atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_agrees_with_the_lr_image(scale) -> None:
+    """What back-projection is for: shrunk again, the result is the LR image."""
+    net = randomised(scale)
+    lr = torch.rand(2, 1, 9, 12)
+    sr = net(lr)
+    assert sr.shape == (2, 1, 9 * scale, 12 * scale)
+    away = (imresize(sr.double(), 1 / scale) - lr).square().mean().sqrt()
+    net.high.zero_()
+    assert away < 0.05
+    assert (net(lr) - sr).abs().max() > 0.01  # and it is not bicubic's alone
+
+
+def test_codes_of_the_dictionarys_own_patches_give_its_textures() -> None:
+    net = randomised(3)
+    lr = torch.rand(1, 1, 7, 7).double()
+    described = net.describe(lr).view(9, 9, -1)
+    # One atom is the patch in the middle, so that its code is that atom alone.
+    patch = described[4, 4]
+    net.low[5] = F.normalize(patch, dim=0)
+    support, weights = pursue(patch[None], net.low.double(), 2)
+    assert support[0, 0] == 5
+    assert weights[0, 0] == pytest.approx(float(patch.norm()), rel=1e-5)
+    assert abs(weights[0, 1]) < 1e-5
+
+
+def test_tiles_equal_the_whole() -> None:
+    net = randomised(2)
+    lr = torch.rand(1, 1, 40, 70)
+    assert torch.allclose(upscale_luma(net, lr, 16), net(lr), atol=1e-5)
+
+
+def test_context_is_what_the_network_sees() -> None:
+    net = randomised(2)
+    side = 2 * net.context + 9
+    lr = torch.rand(1, 1, side, side)
+    changed = lr.clone()
+    changed[..., side // 2, side // 2] += 0.5
+    seen = (net(lr) != net(changed))[0, 0].nonzero() // 2 - side // 2
+    assert 5 < seen.abs().max() <= net.context
