@@ -292,6 +292,7 @@ def quiet_libraries() -> None:
         "The dirpath has changed",
         "smaller than the logging interval",
         "exists and is not empty",
+        "Unable to serialize instance",
         "JsonargparseDeprecationWarning",
         "was deprecated in v4",
     ):
