@@ -125,7 +125,7 @@ def test_a_damaged_file_is_named_and_made_anew(photos, tmp_path, caplog, damage)
         index.unlink()
     else:
         index.write_text('{"shapes": []}')
-    again = PairStore(whole.paths, whole.scale, whole.patch_size, **options)
+    again = PairStore(whole.sources, whole.scale, whole.patch_size, **options)
     again.prepare()
     again.load()
     assert (f"{file} is damaged" in caplog.text) == (damage != "deleted")
@@ -135,7 +135,7 @@ def test_a_damaged_file_is_named_and_made_anew(photos, tmp_path, caplog, damage)
 
 def test_an_image_deleted_since_the_file_was_written(photos, tmp_path) -> None:
     options = {"memory_mb": 0, "cache_dir": tmp_path / "cache"}
-    paths = store(photos, **options).paths
+    paths = store(photos, **options).sources
     paths[2].unlink()
     with pytest.raises(ImageError, match=r"photo2\.png: no such file"):
         PairStore(paths, 2, 24, **options).load()

@@ -115,8 +115,8 @@ def test_unusable_images_are_named_or_skipped(noisy, tmp_path) -> None:
         batches(str(tmp_path / "shards"), tmp_path)
     data = SRDataModule(3, [str(tmp_path / "shards")], patch_size=24, on_error="skip")
     data.setup("fit")
-    assert len(data.store.pairs) == 6
-    assert "flat.png: 99x9 is smaller than the patch" in data.store.skipped[1]
+    assert len(data.stores[0].pairs) == 6
+    assert "flat.png: 99x9 is smaller than the patch" in data.skipped[1]
 
 
 def test_nothing_else_needs_the_extra() -> None:

@@ -33,7 +33,7 @@ def find_networks(path: Path) -> dict[str, Network]:
         path: A weight file, a folder with one, or a folder of such folders.
 
     Returns:
-        Name of its folder or file -> network, by name.
+        Name of its folder or file -> network: FDNN first, then the others, each by name.
 
     Raises:
         UserError: If there is none, or one is damaged.
@@ -43,7 +43,8 @@ def find_networks(path: Path) -> dict[str, Network]:
         found = sorted(file.parent for file in path.glob(f"*/{FILE_NAME}"))
         if not found:
             raise UserError(f"no weights in {path}: looked for */{FILE_NAME}; name them: --weights")
-        return {folder.name: load(folder) for folder in found}
+        networks = {folder.name: load(folder) for folder in found}
+        return dict(sorted(networks.items(), key=lambda item: item[1].title != "FDNN"))
     return {path.resolve().stem: load(path)}
 
 

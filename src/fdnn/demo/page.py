@@ -153,10 +153,10 @@ def _inputs(networks: Mapping[str, Network], tab: str, text: str) -> tuple[Any, 
 
 
 def _label(name: str, networks: Mapping[str, Network]) -> str:
-    """Name weights by their scale alone where that is enough."""
-    scales = [net.scale for net in networks.values()]
-    scale = networks[name].scale
-    return f"x{scale}" if scales.count(scale) == 1 else f"x{scale} {name}"
+    """Name weights by their scale alone where that is enough, else by their network too."""
+    kinds = {net.title for net in networks.values()}
+    net = networks[name]
+    return f"x{net.scale}" if len(kinds) == 1 else f"x{net.scale} {net.title}"
 
 
 def _panel(name: str, classes: list[str] | None = None) -> Any:
