@@ -324,7 +324,8 @@ def main(args: Sequence[str] | None = None) -> int:
         folder = options.output.parent
         folder.mkdir(parents=True, exist_ok=True)
         curves, pictures = None, []
-        with_curve = [run for run in runs if run.curve]
+        # The last validation is there twice: two points are one, and make no curve.
+        with_curve = [run for run in runs if len(run.curve) > 2]
         if with_curve and not options.no_curves:
             curves = f"{options.output.stem}_curves.png"
             draw_curves(with_curve, folder / curves)
