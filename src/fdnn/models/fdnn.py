@@ -47,6 +47,33 @@ Init = Literal["glorot", "spread"]
 SLOPES = (6.0, 18.0)
 
 
+class Enhancement(SameDeconv):
+    """The first layer: a 1x1 deconvolution from brightness to features.
+
+    Args:
+        channels: Filters.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(1, channels, 1, crop_before=0)
+
+    def spread(self) -> None:
+        """Make each filter a steep ramp, up or down, that changes sign at a brightness of its own.
+
+        A departure from the paper, see :meth:`FDNN.reset_parameters`.
+        """
+        with torch.no_grad():
+            slopes = nn.init.uniform_(self.weight, *SLOPES)
+            slopes *= torch.where(torch.rand_like(slopes) < 0.5, -1, 1)
+            assert self.bias is not None
+            self.bias.uniform_().mul_(-slopes.flatten())
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: ARG002
+        """Map ``(n, 1, h, w)`` to ``(n, channels, h, w)``: a product with a vector."""
+        assert self.bias is not None
+        return x * self.weight.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)
+
+
 class ResidualChannel(nn.Module):
     """The lower channel of Fig. 1: N x N deconvolution with stride N, ELU, 1x1 deconvolution.
 
@@ -109,7 +136,7 @@ class FDNN(Network):
             "upsample_at": self.upsample_at,
         }
 
-        self.enhance = SameDeconv(1, channels, 1, crop_before=0)
+        self.enhance = Enhancement(channels)
         self.restore = nn.ModuleDict()
         evens = 0
         for i, k in enumerate(self.kernels):
@@ -153,10 +180,7 @@ class FDNN(Network):
         if init == "glorot":
             return
         with torch.no_grad():
-            slopes = nn.init.uniform_(self.enhance.weight, *SLOPES)
-            slopes *= torch.where(torch.rand_like(slopes) < 0.5, -1, 1)
-            assert self.enhance.bias is not None
-            self.enhance.bias.uniform_().mul_(-slopes.flatten())
+            self.enhance.spread()
             for layer in self.restoration():
                 if isinstance(layer, SameDeconv):
                     centre = layer.crop_before
@@ -189,10 +213,7 @@ class FDNN(Network):
         Returns:
             ``(n, 1, scale * h, scale * w)``, nominally in [0, 1], not clamped.
         """
-        # With one input channel the 1x1 deconvolution is a product with a vector.
-        weight, bias = self.enhance.weight, self.enhance.bias
-        assert bias is not None
-        x = F.elu(lr * weight.view(1, -1, 1, 1) + bias.view(1, -1, 1, 1))
+        x = F.elu(self.enhance(lr))
         *layers, last = self.restoration()
         for layer in layers:
             x = F.elu(layer(x))

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fdnn.models.deconv import SameDeconv, UpDeconv, up_and_fuse
-from fdnn.models.fdnn import SLOPES
+from fdnn.models.fdnn import Enhancement
 from fdnn.models.network import Network
 from fdnn.models.polyphase import REACH, PolyphaseBicubic
 
@@ -54,7 +54,7 @@ class FDNNPlus(Network):
             raise ValueError(f"scale must be one of [2, 3, 4, 6, 8], got {scale}")
         self.arguments |= {"channels": channels, "skips": skips}
         self.skips = skips
-        self.enhance = SameDeconv(1, channels, 1, crop_before=0)
+        self.enhance = Enhancement(channels)
         self.restore = nn.ModuleList(SameDeconv(channels, channels, 3, 1) for _ in range(7))
         self.up = UpDeconv(channels, BLOCK // scale**2, scale)
         self.fuse = SameDeconv(BLOCK // scale**2, 1, 1, crop_before=0)
@@ -72,10 +72,7 @@ class FDNNPlus(Network):
                 assert layer.bias is not None
                 nn.init.zeros_(layer.bias)
         with torch.no_grad():
-            slopes = nn.init.uniform_(self.enhance.weight, *SLOPES)
-            slopes *= torch.where(torch.rand_like(slopes) < 0.5, -1, 1)
-            assert self.enhance.bias is not None
-            self.enhance.bias.uniform_().mul_(-slopes.flatten())
+            self.enhance.spread()
             for i, layer in enumerate(self.layers()):
                 layer.weight *= 0.5
                 if not (self.skips and i and i % 2 == 0):
@@ -100,10 +97,7 @@ class FDNNPlus(Network):
         Returns:
             ``(n, 1, scale * h, scale * w)``, nominally in [0, 1], not clamped.
         """
-        # With one input channel the 1x1 deconvolution is a product with a vector.
-        weight, bias = self.enhance.weight, self.enhance.bias
-        assert bias is not None
-        x = F.elu(lr * weight.view(1, -1, 1, 1) + bias.view(1, -1, 1, 1))
+        x = F.elu(self.enhance(lr))
         first, *pairs = self.layers()
         x = F.elu(first(x))
         for one, two in zip(pairs[::2], pairs[1::2], strict=True):
