@@ -22,6 +22,7 @@ def finished(photos, tmp_path) -> tuple[Path, Path]:
     digest = sha256(run / FILE_NAME)
     record = {
         "parameters": 1234, "command": "python train", "git_commit": "abc", "seed": 0,
+        "loss": "MSE + 0.1 KL",
         "steps": 10, "hours": 0.1, "hardware": "none", "precision": "32-true",
         "versions": {"torch": "2"}, "images": {"T91": 91}, "data_sha256": {"T91": "f" * 64},
         "weights_sha256": digest, "left_out": ["/home/me/t20.bmp: 7x7: small"],
@@ -51,6 +52,7 @@ def test_publishes_what_is_needed(finished, tmp_path) -> None:
         "33.68 / 0.9213",
         "abc",
         "python train",
+        "| Loss | MSE + 0.1 KL |",
         "Set5 (validation)",
         "* none",
         "`" + "5" * 64,

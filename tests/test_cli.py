@@ -71,6 +71,7 @@ def test_fit_leaves_weights_record_logs_and_pictures(tiny, tmp_path, capsys) -> 
     folder = run(tmp_path, 0)
     record = json.loads((folder / "run.json").read_text())
     assert record["steps"] == 6
+    assert record["loss"] == "MSE + KL"
     assert record["images"] == {str(tmp_path / "photos"): 6}
     assert (folder / "config.yaml").is_file()
     assert len(list((folder / "pictures").glob("photos_*.png"))) == 5

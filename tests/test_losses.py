@@ -100,3 +100,11 @@ def test_terms_and_weight() -> None:
     assert float(PixelLoss("mse")(sr, hr)["loss"]) == pytest.approx(float(F.mse_loss(sr, hr)))
     with pytest.raises(ValueError, match="kl_weight"):
         MSEKLLoss(kl_weight=-1)
+
+
+def test_titles() -> None:
+    assert [PixelLoss().title, PixelLoss("l1").title] == ["MSE", "L1"]
+    assert MSEKLLoss(kl_weight=0).title == "MSE"
+    assert MSEKLLoss().title == "MSE + KL"
+    assert MSEKLLoss(kl_weight=0.1).title == "MSE + 0.1 KL"
+    assert MSEKLLoss(form="printed").title == "MSE + KL as printed"

@@ -176,6 +176,7 @@ class RunRecord(pl.Callback):
             "git_commit": git_commit(),
             "scale": net.scale,
             "seed": data.seed,
+            "loss": getattr(module.criterion, "title", type(module.criterion).__name__),
             "parameters": sum(p.numel() for p in net.parameters()),
             "hardware": hardware(),
             "precision": trainer.precision,

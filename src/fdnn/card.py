@@ -18,7 +18,7 @@ from typing import Any
 from fdnn.errors import UserError
 from fdnn.published import TABLE_3
 from fdnn.report import JSON_NAME
-from fdnn.results import keep_record
+from fdnn.results.keep import keep_record, keep_scores
 from fdnn.weights import FILE_NAME, sha256
 
 CONFIG_NAME = "config.yaml"
@@ -68,6 +68,7 @@ def text(name: str, record: dict[str, Any], benchmark: dict[str, Any], departure
         **({"Started from": f"weights of SHA-256 `{start['sha256']}`"} if start else {}),
         "Commit": record["git_commit"],
         "Seed": record["seed"],
+        **({"Loss": record["loss"]} if "loss" in record else {}),
         "Steps": f"{record['steps']:,}",
         "Hours": record["hours"],
         "Hardware": record["hardware"],
@@ -104,11 +105,10 @@ def publish(run: Path, test: Path, target: Path, departures: str) -> None:
     if not benchmark["weights"]["sha256"] == record["weights_sha256"] == sha256(weights):
         raise UserError(f"{test}: these scores are not those of {weights}")
     target.mkdir(parents=True, exist_ok=True)
-    benchmark["weights"]["path"] = FILE_NAME
     shutil.copyfile(weights, target / FILE_NAME)
     shutil.copyfile(run / CONFIG_NAME, target / CONFIG_NAME)
     keep_record(run, target)
-    (target / JSON_NAME).write_text(json.dumps(benchmark, indent=1) + "\n", encoding="utf-8")
+    keep_scores(test, target)
     card = text(target.name, record, benchmark, departures)
     (target / "README.md").write_text(card, encoding="utf-8")
 

@@ -41,7 +41,7 @@ DEFAULT_ROOT = "logs"
 
 Tool = Callable[[Sequence[str]], int]
 #: Subcommands that need no Trainer: name -> module of this package with a ``main``.
-TOOLS = {"evaluate": "folders", "export": "export.command", "report": "results"}
+TOOLS = {"evaluate": "folders", "export": "export.command", "report": "results.page"}
 
 
 @dataclass

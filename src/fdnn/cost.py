@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -20,11 +22,16 @@ def parameters(net: Network) -> int:
     return sum(p.numel() for p in net.parameters())
 
 
-def multiply_adds(net: Network) -> float:
+def multiply_adds(net: Network, lr: Tensor | None = None) -> float:
     """Count the multiplications of convolutions and matrix products per output pixel.
 
-    Nothing is computed. Activations and sums do not count; bicubic interpolation does, as the
-    5x5 convolution that :class:`fdnn.models.polyphase.PolyphaseBicubic` makes of it.
+    Activations and sums do not count; a network's bicubic interpolation does, as the 5x5
+    convolution that :class:`fdnn.models.polyphase.PolyphaseBicubic` makes of it.
+
+    Args:
+        net: Any network.
+        lr: An image ``(1, 1, h, w)`` to magnify while counting, for A+ and ScSR: what they do
+            depends on the content. Without it nothing is computed.
     """
     counted: nn.Module = net
     if isinstance(net, FDNN):
@@ -32,11 +39,9 @@ def multiply_adds(net: Network) -> float:
         counted = LiteralFDNN(net)
     elif isinstance(net, Bicubic):
         counted = PolyphaseBicubic(1, net.scale)
-    with (
-        torch.no_grad(),
-        FakeTensorMode(allow_non_fake_inputs=True),
-        FlopCounterMode(display=False) as counter,
-    ):
-        counted(torch.empty(1, 1, SIDE, SIDE))
+    mode = FakeTensorMode(allow_non_fake_inputs=True) if lr is None else nullcontext()
+    with torch.no_grad(), mode, FlopCounterMode(display=False) as counter:
+        image = torch.empty(1, 1, SIDE, SIDE) if lr is None else lr
+        counted(image)
     flops: int = counter.get_total_flops()
-    return flops / 2 / (net.scale * SIDE) ** 2
+    return flops / 2 / (net.scale**2 * image.numel())

@@ -2,7 +2,7 @@
 
 Every loss here maps ``(sr, hr)``, both ``(n, 1, h, w)`` with pixels nominally in [0, 1],
 to a dictionary of named terms whose entry ``"loss"`` is what training minimises; the other
-entries are logged.
+entries are logged. ``title``, where a loss has one, is what records and tables call it.
 """
 
 from __future__ import annotations
@@ -91,6 +91,7 @@ class PixelLoss(nn.Module):
     def __init__(self, kind: Literal["mse", "l1"] = "mse") -> None:
         super().__init__()
         self.kind = kind
+        self.title = kind.upper()
 
     def forward(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
         """Return ``{"loss", kind}``, float32 scalars."""
@@ -125,6 +126,14 @@ class MSEKLLoss(nn.Module):
         self.kl_weight = kl_weight
         self.form = form
         self.epsilon = epsilon
+
+    @property
+    def title(self) -> str:
+        """Name the loss, such as ``MSE + KL`` (the paper's) or ``MSE + 0.1 KL``."""
+        if not self.kl_weight:
+            return "MSE"
+        weight = "" if self.kl_weight == 1 else f"{self.kl_weight:g} "
+        return f"MSE + {weight}KL" + (" as printed" if self.form == "printed" else "")
 
     def forward(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
         """Return ``{"loss", "mse", "kl"}``, float32 scalars; ``kl`` is unweighted."""

@@ -1,0 +1,37 @@
+"""Learning curves of several trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fdnn.errors import UserError
+from fdnn.results.records import Run
+
+
+def draw_curves(runs: Sequence[Run], path: Path) -> None:
+    """Draw validation PSNR over optimizer steps: a panel for each scale, a line for each run.
+
+    Raises:
+        UserError: If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError(
+            "learning curves need matplotlib: pip install -e .[report], or use --no-curves"
+        ) from None
+    scales = sorted({run.scale for run in runs})
+    figure = Figure(figsize=(8, 3.5 * len(scales)), layout="constrained")
+    panels = figure.subplots(len(scales), squeeze=False)[:, 0]
+    for scale, axes in zip(scales, panels, strict=True):
+        for run in (run for run in runs if run.scale == scale):
+            steps = [step for step, _ in run.curve]
+            for name in run.curve[0][1]:
+                psnr = [scores[name] for _, scores in run.curve]
+                axes.plot(steps, psnr, ".-", label=f"{run.label}, {name}")
+        axes.set(title=f"x{scale}", ylabel="PSNR in dB, averaged weights")
+        axes.legend(fontsize=7)
+        axes.grid(alpha=0.3)
+    panels[-1].set_xlabel("optimizer steps")
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,106 @@
+"""Keep what a report needs of a run: a few kB, without weights.
+
+    python -m fdnn.results.keep docs/runs/t4_fcnn_s0 --fit logs/fcnn_x3/version_0 --test logs/...
+
+Of the fit stay ``run.json`` and the validations in ``metrics.csv``, of the test of its weights
+``benchmark.json``; either may be left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fdnn.errors import UserError
+from fdnn.report import JSON_NAME
+from fdnn.results.records import METRICS_NAME, RECORD_NAME, read_run
+from fdnn.weights import FILE_NAME
+
+
+def keep_record(run: Path, target: Path) -> None:
+    """Copy what a report needs of a ``fit``: its record, and of its metrics the validations.
+
+    Args:
+        run: Folder of the ``fit``.
+        target: Folder to write ``run.json`` and ``metrics.csv`` to.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    record = json.loads((run / RECORD_NAME).read_text(encoding="utf-8"))
+    # Of files that were left out, name and reason: where they lay is nobody's business.
+    parts = [text.partition(": ") for text in record.get("left_out", [])]
+    record["left_out"] = [f"{Path(path).name}: {reason}" for path, _, reason in parts]
+    (target / RECORD_NAME).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    if not (run / METRICS_NAME).is_file():
+        return
+    with (run / METRICS_NAME).open(newline="", encoding="utf-8") as source:
+        rows = csv.DictReader(source)
+        names = [n for n in rows.fieldnames or [] if n in ("epoch", "step") or n.startswith("val/")]
+        validations = [row for row in rows if any(row[n] for n in names if n.startswith("val/"))]
+    with (target / METRICS_NAME).open("w", newline="", encoding="utf-8") as out:
+        writer = csv.DictWriter(out, names, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(validations)
+
+
+def keep_scores(test: Path, target: Path) -> None:
+    """Copy the scores of a ``test``.
+
+    Args:
+        test: Folder of the ``test``.
+        target: Folder to write ``benchmark.json`` to.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    benchmark = json.loads((test / JSON_NAME).read_text(encoding="utf-8"))
+    if benchmark["weights"]:
+        benchmark["weights"]["path"] = FILE_NAME
+    (target / JSON_NAME).write_text(json.dumps(benchmark, indent=1) + "\n", encoding="utf-8")
+
+
+def keep(target: Path, fit: Path | None, test: Path | None) -> None:
+    """Copy what a report needs of a fit, and of a test of its weights.
+
+    Raises:
+        UserError: If a folder is not of its kind, or the test scored other weights.
+    """
+    record = read_run(fit).record if fit else None
+    if fit and "steps" not in (record or {}):
+        raise UserError(f"{fit}: not the folder of a finished fit")
+    scored = read_run(test) if test else None
+    if scored and scored.benchmark is None:
+        raise UserError(f"{test}: not the folder of a test")
+    if scored and record and scored.weights_sha256 != record.get("weights_sha256"):
+        raise UserError(f"{test}: these scores are not those of the weights of {fit}")
+    if fit:
+        keep_record(fit, target)
+    if test:
+        keep_scores(test, target)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m fdnn.results.keep", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("target", type=Path, help="folder to make, such as docs/runs/t4_fcnn_s0")
+    parser.add_argument("--fit", type=Path, help="folder of a fit")
+    parser.add_argument("--test", type=Path, help="folder of a test of its weights")
+    options = parser.parse_args(args)
+    if not (options.fit or options.test):
+        parser.error("nothing to keep: give --fit, --test or both")
+    try:
+        keep(options.target, options.fit, options.test)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        return 1
+    print(f"kept in {options.target}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+"""Quality against cost: PSNR on Set14 at x3 over parameters, multiply-adds and time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fdnn import models
+from fdnn.cost import multiply_adds, parameters
+from fdnn.errors import UserError
+from fdnn.published import TABLE_3
+from fdnn.results.cells import system, table
+from fdnn.results.records import Run
+
+SCALE, SET = 3, "Set14"
+
+#: Systems of Table 3 whose costs follow from their papers: drawn hollow without weights.
+PRINTED = ("SRCNN", "VDSR", "DEGREE2", "FDNN")
+
+#: Shapes of the points, in turn; one more than there are colours.
+MARKERS = "osD^vP*X<>d"
+
+#: What the picture's three panels have on their x axes: a cost's attribute, its name.
+PANELS = {
+    "parameters": "parameters",
+    "multiply_adds": "multiply-adds per output pixel",
+    "seconds": "seconds per megapixel of output",
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """A system's quality and costs.
+
+    Attributes:
+        name: What tables call it.
+        psnr: In dB.
+        parameters: All trained or fitted numbers.
+        multiply_adds: Per output pixel.
+        seconds: Per megapixel of output, measured; None without weights.
+        spread: Least and most of these measurements.
+        printed: Whether the PSNR is the paper's.
+    """
+
+    name: str
+    psnr: float
+    parameters: int
+    multiply_adds: float
+    seconds: float | None = None
+    spread: tuple[float, float] | None = None
+    printed: bool = False
+
+
+def points(tests: Sequence[Run], speed: Run) -> list[Point]:
+    """Bring together what was tested with what it costs, by rising PSNR.
+
+    Args:
+        tests: Give the quality, of the same weights.
+        speed: Gives the costs.
+    """
+    found = []
+    for cost in (speed.speed or {})["systems"].values():
+        same = [
+            test
+            for test in tests
+            if test.weights_sha256 == cost["weights_sha256"]
+            and (test.model, test.scale) == (cost["model"], SCALE)
+        ]
+        score = same[0].score(SET) if same else None
+        if score:
+            time = cost["seconds_per_megapixel"]
+            found.append(
+                Point(
+                    system(cost["model"]),
+                    score[0],
+                    cost["parameters"],
+                    cost["multiply_adds"],
+                    time["median"],
+                    (time["low"], time["high"]),
+                )
+            )
+    known = {point.name for point in found}
+    for name in PRINTED:
+        if name not in known:
+            net = getattr(models, name)(SCALE)
+            psnr, _ = TABLE_3[name][SET][SCALE]
+            costs = (parameters(net), multiply_adds(net))
+            found.append(Point(name, psnr, *costs, printed=True))
+    return sorted(found, key=lambda point: point.psnr)
+
+
+def quality_table(found: Sequence[Point]) -> str:
+    """List what the picture shows."""
+    rows = []
+    for point in found:
+        psnr = f"({point.psnr:.2f})" if point.printed else f"{point.psnr:.3f}"
+        time = ""
+        if point.seconds is not None and point.spread:
+            time = f"{point.seconds:.2f} ({point.spread[0]:.2f} to {point.spread[1]:.2f})"
+        counts = (f"{point.parameters:,}", f"{point.multiply_adds:,.0f}")
+        rows.append([point.name, psnr, *counts, time])
+    return table(["system", f"{SET} x{SCALE}", *PANELS.values()], rows)
+
+
+def draw_quality(found: Sequence[Point], path: Path) -> None:
+    """Draw PSNR over each cost; hollow where the PSNR is the paper's, bicubic as a line.
+
+    Raises:
+        UserError: If matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError(
+            "the picture of quality against cost needs matplotlib: pip install -e .[report]"
+        ) from None
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    panels = figure.subplots(1, len(PANELS), sharey=True)
+    for axes, (attribute, label) in zip(panels, PANELS.items(), strict=True):
+        # The best first: on top of the legend, as in the panels.
+        for i, point in enumerate(reversed(found)):
+            cost = getattr(point, attribute)
+            colour = f"C{i % 10}"
+            axes.plot(
+                [] if cost is None else [cost],
+                [] if cost is None else [point.psnr],
+                MARKERS[i % len(MARKERS)],
+                color=colour,
+                markerfacecolor="none" if point.printed else colour,
+                markersize=9,
+                label=point.name + (" (as published)" if point.printed else ""),
+            )
+        bicubic, _ = TABLE_3["Bicubic"][SET][SCALE]
+        axes.axhline(bicubic, color="gray", linestyle=":", label="Bicubic")
+        axes.set(xscale="log", xlabel=label)
+        axes.grid(alpha=0.3, which="both")
+    panels[0].set_ylabel(f"PSNR on {SET} x{SCALE} in dB")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center")
+    figure.savefig(path, dpi=110)
