@@ -26,7 +26,7 @@ from fdnn.report import versions
 from fdnn.runs import run_folder
 from fdnn.sets import find_set
 from fdnn.shards import find_images
-from fdnn.weights import FILE_NAME, save_weights, sha256
+from fdnn.weights import FILE_NAME, find_weights, save_weights, sha256
 
 log = logging.getLogger(__name__)
 
@@ -185,6 +185,9 @@ class RunRecord(pl.Callback):
             "data_sha256": {name: images.sha256() for name, images in sets.items()},
             "images": {name: len(images) for name, images in sets.items()},
             "started_from": {"path": str(start), "sha256": sha256(start)} if start else None,
+            "teachers": {
+                path: sha256(find_weights(path)) for path in getattr(data, "teachers", [])
+            },
             "left_out": data.skipped,
             "resumed_from": str(trainer.ckpt_path) if trainer.ckpt_path else None,
         }

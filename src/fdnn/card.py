@@ -63,9 +63,11 @@ def text(name: str, record: dict[str, Any], benchmark: dict[str, Any], departure
             f"| {cells[0]} | {cells[1]} |"
         )
     start = record.get("started_from")
+    teachers = record.get("teachers", {}).values()
     facts = {
         "Trained by": f"`{record['command']}`",
         **({"Started from": f"weights of SHA-256 `{start['sha256']}`"} if start else {}),
+        **({"Teachers": ", ".join(f"`{digest}`" for digest in teachers)} if teachers else {}),
         "Commit": record["git_commit"],
         "Seed": record["seed"],
         **({"Loss": record["loss"]} if "loss" in record else {}),

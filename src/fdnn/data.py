@@ -18,6 +18,7 @@ from fdnn.images import Array
 from fdnn.patches import InTurn, OnError, PairStore, TrainingBatches
 from fdnn.sets import find_set
 from fdnn.shards import Shards, find_images
+from fdnn.teachers import Teachers
 
 
 class StepSampler(Sampler[int]):
@@ -59,6 +60,8 @@ class SRDataModule(pl.LightningDataModule):
         batch_size: Pairs in an optimizer step, over all processes and accumulated parts.
         steps_per_epoch: Optimizer steps that make an epoch.
         resized_copies: Also train on each image shrunk by these factors.
+        teachers: Trained weights, files or folders, whose mean output takes the place of the HR
+            images, see :mod:`fdnn.teachers`. ``run.json`` keeps their SHA-256.
         train_scales: Scales to train, one batch of each in turn; default: ``scale``. Others
             than that need a network that serves any scale, such as VDSR.
         on_error: What to do with unusable training images: ``strict`` stops, ``skip`` goes
@@ -82,6 +85,7 @@ class SRDataModule(pl.LightningDataModule):
         batch_size: int = 16,
         steps_per_epoch: int = 1000,
         resized_copies: Sequence[float] = (),
+        teachers: Sequence[str] = (),
         train_scales: Sequence[int] = (),
         on_error: OnError = "strict",
         seed: int = 0,
@@ -110,6 +114,7 @@ class SRDataModule(pl.LightningDataModule):
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
         self.resized_copies = list(resized_copies)
+        self.teachers = list(teachers)
         self.on_error: OnError = on_error
         self.seed = seed
         self.num_workers = num_workers
@@ -152,6 +157,7 @@ class SRDataModule(pl.LightningDataModule):
             self.on_error,
             self.memory_mb,
             Path(self.cache_dir).expanduser() if self.cache_dir else None,
+            Teachers(self.teachers, scale) if self.teachers else None,
         )
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:

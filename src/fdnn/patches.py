@@ -32,6 +32,7 @@ from fdnn.images import Array, count_pixels, luma, modcrop, read_image
 from fdnn.metrics import to_8_bit
 from fdnn.resize import imresize
 from fdnn.shards import Member, Shards
+from fdnn.teachers import Teachers
 
 # Albumentations asks the network for a newer version of itself at import unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -75,6 +76,8 @@ class PairStore:
             logs it; ``skipped`` lists the reasons.
         memory_mb: Bound for keeping everything in memory, in MiB.
         cache_dir: Folder for what does not fit.
+        teachers: Take what these make of the LR images instead of the HR images, see
+            :mod:`fdnn.teachers`. As this takes long, the result is always kept in a file.
 
     Raises:
         ImageError: In strict mode, for the first unusable file.
@@ -90,6 +93,7 @@ class PairStore:
         on_error: OnError = "strict",
         memory_mb: int = 2048,
         cache_dir: Path | None = None,
+        teachers: Teachers | None = None,
     ) -> None:
         self.sources = list(sources)
         self.images = sum(len(s) if isinstance(s, Shards) else 1 for s in self.sources)
@@ -97,12 +101,12 @@ class PairStore:
         self.patch_size = patch_size
         self.factors = [1.0, *resized_copies]
         self.on_error = on_error
+        self.teachers = teachers
         self.skipped: list[str] = []
         self.pairs: list[Pair] = []
         cache_dir = cache_dir or Path.home() / ".cache" / "fdnn"
-        self.file = (
-            cache_dir / f"pairs-{self._key()}.bin" if self._bytes() > memory_mb << 20 else None
-        )
+        on_disk = teachers is not None or self._bytes() > memory_mb << 20
+        self.file = cache_dir / f"pairs-{self._key()}.bin" if on_disk else None
 
     def _bytes(self) -> float:
         """Estimate the size from the files' headers; unreadable files count as nothing."""
@@ -112,6 +116,8 @@ class PairStore:
     def _key(self) -> str:
         """Name everything that the file's content depends on."""
         facts: list[Any] = [2, self.scale, self.patch_size, self.factors, self.on_error]
+        if self.teachers:
+            facts.append(self.teachers.hashes)
         for source in self.sources:
             if isinstance(source, Shards):
                 facts.append(source.sha256())
@@ -150,7 +156,8 @@ class PairStore:
                 copy = to_8_bit(imresize(torch.from_numpy(image), factor)).numpy()
             copy = modcrop(copy, self.scale) if min(copy.shape) >= self.scale else copy
             if min(copy.shape) >= smallest - smallest % self.scale:
-                pairs.append(make_pair(copy, self.scale))
+                hr, lr = make_pair(copy, self.scale)
+                pairs.append((self.teachers.target(lr) if self.teachers else hr, lr))
         return pairs
 
     def _make(self) -> Iterator[Pair]:
@@ -158,7 +165,7 @@ class PairStore:
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             files = self._files()
             waiting = [pool.submit(self._pairs_of, file) for file in islice(files, 8)]
-            quiet = self.images < 1000
+            quiet = self.images < 1000 and self.teachers is None
             for _ in track(range(self.images), description="preparing images", disable=quiet):
                 made = waiting.pop(0).result()
                 waiting += [pool.submit(self._pairs_of, file) for file in islice(files, 1)]
@@ -253,7 +260,7 @@ class PairStore:
 
     def __getstate__(self) -> dict[str, Any]:
         # A mapped file is opened anew in another process instead of being copied there.
-        return {**self.__dict__, "pairs": []} if self.file else self.__dict__
+        return {**self.__dict__, "pairs": [], "teachers": None} if self.file else self.__dict__
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
