@@ -4,6 +4,7 @@ from fdnn.models.aplus import APlus
 from fdnn.models.bicubic import Bicubic
 from fdnn.models.degree2 import DEGREE2
 from fdnn.models.drcn import DRCN
+from fdnn.models.escn import ESCN
 from fdnn.models.espcn import ESPCN
 from fdnn.models.fdnn import FDNN
 from fdnn.models.fdnn_plus import FDNNPlus
@@ -18,6 +19,7 @@ from fdnn.models.vdsr import VDSR
 __all__ = [
     "DEGREE2",
     "DRCN",
+    "ESCN",
     "ESPCN",
     "FDNN",
     "FSRCNN",
