@@ -13,6 +13,7 @@ from fdnn.models import (
     ESPCN,
     FDNN,
     FSRCNN,
+    MSDEPC,
     RED30,
     SRCNN,
     VDSR,
@@ -33,6 +34,7 @@ NETWORKS = {
     "RED30": lambda scale: RED30(scale, half=5, channels=4),
     "DEGREE2": lambda scale: DEGREE2(scale, steps=2, channels=4),
     "ESCN": lambda scale: ESCN(scale, members=2, atoms=6),
+    "MSDEPC": lambda scale: MSDEPC(scale, channels=4),
     "FDNN": lambda scale: FDNN(scale, channels=4),
     "FDNNPlus": lambda scale: FDNNPlus(scale, channels=4),
     "Bicubic": Bicubic,
@@ -135,6 +137,13 @@ def test_arguments_make_the_same_network(name: str) -> None:
         # Four times 4 5x5 filters of the image, 128 of their maps, S, and 128 patches of 5x5
         (ESCN(2), 16, 4 * (100 + 12_800 + 16_384 + 3200), 5),
         (ESCN(4), 16, 4 * (100 + 12_800 + 16_384 + 3200), 7),
+        # 2, 4 and 6 deconvolutions behind as many convolutions, a map of each, and one image
+        (
+            MSDEPC(3),
+            6 + 12 + 3 + 1,
+            9 * (2 * 32 + 9 * 32**2 + 32 * 64 + 3 * 64**2 + 64 * 32 + 3 * 32**2 + 3 * 32 + 3),
+            9,
+        ),
     ],
     ids=lambda value: value.title if isinstance(value, Network) else None,
 )
@@ -159,6 +168,7 @@ def test_titles() -> None:
         RED30(3, half=3),
         DRCN(3, 2, 4),
         DEGREE2(3, 1, 4),
+        MSDEPC(3, 4),
     ],
 )
 def test_residual_networks_start_from_bicubic(net: Network) -> None:
@@ -167,6 +177,8 @@ def test_residual_networks_start_from_bicubic(net: Network) -> None:
         p.data *= 0
     if isinstance(net, DRCN):
         net.shares.data += 1 / 2
+    if isinstance(net, MSDEPC):
+        net.merge.weight.data[:, :, 1, 1] += 1 / 3
     lr = torch.rand(2, 1, 7, 6)
     expected = imresize(lr.double(), 3).float()
     torch.testing.assert_close(net(lr), expected, atol=1e-6, rtol=0)

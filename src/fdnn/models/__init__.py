@@ -10,6 +10,7 @@ from fdnn.models.fdnn import FDNN
 from fdnn.models.fdnn_plus import FDNNPlus
 from fdnn.models.fsrcnn import FSRCNN
 from fdnn.models.mixed import Mixed
+from fdnn.models.msdepc import MSDEPC
 from fdnn.models.network import Network
 from fdnn.models.red30 import RED30
 from fdnn.models.scsr import ScSR
@@ -23,6 +24,7 @@ __all__ = [
     "ESPCN",
     "FDNN",
     "FSRCNN",
+    "MSDEPC",
     "RED30",
     "SRCNN",
     "VDSR",
