@@ -15,6 +15,7 @@ from fdnn.models import (
     FSRCNN,
     MSDEPC,
     RED30,
+    SML,
     SRCNN,
     VDSR,
     Bicubic,
@@ -35,6 +36,7 @@ NETWORKS = {
     "DEGREE2": lambda scale: DEGREE2(scale, steps=2, channels=4),
     "ESCN": lambda scale: ESCN(scale, members=2, atoms=6),
     "MSDEPC": lambda scale: MSDEPC(scale, channels=4),
+    "SML": lambda scale: SML(scale, layers=3, channels=4, clusters=3, atoms=5),
     "FDNN": lambda scale: FDNN(scale, channels=4),
     "FDNNPlus": lambda scale: FDNNPlus(scale, channels=4),
     "Bicubic": Bicubic,
@@ -144,6 +146,8 @@ def test_arguments_make_the_same_network(name: str) -> None:
             9 * (2 * 32 + 9 * 32**2 + 32 * 64 + 3 * 64**2 + 64 * 32 + 3 * 32**2 + 3 * 32 + 3),
             9,
         ),
+        # Clusters and codes are 1x1
+        (SML(3), 8 + 2, 576 + 7 * 36_864 + 64 * 16 + 64 * 16 * 32, 21),
     ],
     ids=lambda value: value.title if isinstance(value, Network) else None,
 )
@@ -169,6 +173,7 @@ def test_titles() -> None:
         DRCN(3, 2, 4),
         DEGREE2(3, 1, 4),
         MSDEPC(3, 4),
+        SML(3, 2, 4, 2, 3),
     ],
 )
 def test_residual_networks_start_from_bicubic(net: Network) -> None:

@@ -14,6 +14,7 @@ from fdnn.models.msdepc import MSDEPC
 from fdnn.models.network import Network
 from fdnn.models.red30 import RED30
 from fdnn.models.scsr import ScSR
+from fdnn.models.sml import SML
 from fdnn.models.srcnn import SRCNN
 from fdnn.models.vdsr import VDSR
 
@@ -26,6 +27,7 @@ __all__ = [
     "FSRCNN",
     "MSDEPC",
     "RED30",
+    "SML",
     "SRCNN",
     "VDSR",
     "APlus",
