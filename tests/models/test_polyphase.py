@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fdnn.models.polyphase import PolyphaseBicubic
+from fdnn.models.polyphase import PolyphaseBicubic, PolyphaseShrink
 from fdnn.resize import imresize
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 5), (4, 4), (33, 50)]
@@ -13,6 +13,16 @@ def test_bicubic_is_imresize(scale, size) -> None:
     image = torch.rand(2, 3, *size)
     found = PolyphaseBicubic(3, scale)(image)
     torch.testing.assert_close(found, imresize(image.double(), scale).float(), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("large", "small"), [(2, 1), (3, 1), (4, 1), (4, 3), (8, 5)])
+def test_shrinking_is_imresize(large, small, size) -> None:
+    h, w = size
+    image = torch.rand(2, 1, large * h, large * w)
+    found = PolyphaseShrink(large, small)(image)
+    expected = imresize(image.double(), size=(small * h, small * w)).float()
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=0)
 
 
 def test_bicubic_by_hand() -> None:
@@ -36,3 +46,4 @@ def test_no_digits_lost_under_autocast() -> None:
 
 def test_leaves_nothing_in_weight_files() -> None:
     assert not PolyphaseBicubic(1, 3).state_dict()
+    assert not PolyphaseShrink(4, 3).state_dict()

@@ -9,10 +9,13 @@ from fdnn.inference import upscale_luma
 from fdnn.models import (
     DEGREE2,
     DRCN,
+    ESCN,
     ESPCN,
     FDNN,
     FSRCNN,
+    MSDEPC,
     RED30,
+    SML,
     SRCNN,
     VDSR,
     Bicubic,
@@ -31,6 +34,9 @@ NETWORKS = {
     "DRCN": lambda scale: DRCN(scale, recursions=3, channels=4),
     "RED30": lambda scale: RED30(scale, half=5, channels=4),
     "DEGREE2": lambda scale: DEGREE2(scale, steps=2, channels=4),
+    "ESCN": lambda scale: ESCN(scale, members=2, atoms=6),
+    "MSDEPC": lambda scale: MSDEPC(scale, channels=4),
+    "SML": lambda scale: SML(scale, layers=3, channels=4, clusters=3, atoms=5),
     "FDNN": lambda scale: FDNN(scale, channels=4),
     "FDNNPlus": lambda scale: FDNNPlus(scale, channels=4),
     "Bicubic": Bicubic,
@@ -89,6 +95,13 @@ def test_context_is_exact(name: str, scale: int) -> None:
         assert seen == net.context
 
 
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "Bicubic"])
+def test_gradients_reach_every_parameter(name: str) -> None:
+    net = make(name, 3)
+    net(torch.rand(2, 1, 12, 12)).square().mean().backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in net.parameters())
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_tiles_are_seamless(name: str) -> None:
     net = make(name, 3)
@@ -123,6 +136,18 @@ def test_arguments_make_the_same_network(name: str) -> None:
         # 3 + 16 * 64 + 64 maps in, 64 out; 64 in, 2 out; 66 in, 1 out
         (DEGREE2(3), 20, 9 * (3 * 64 + 17 * 64 * 64 + 64 * 2 + 66), 9),
         (RED30(3), 30, 4_131_072, 12),
+        # Four times 4 5x5 filters of the image, 128 of their maps, S, and 128 patches of 5x5
+        (ESCN(2), 16, 4 * (100 + 12_800 + 16_384 + 3200), 5),
+        (ESCN(4), 16, 4 * (100 + 12_800 + 16_384 + 3200), 7),
+        # 2, 4 and 6 deconvolutions behind as many convolutions, a map of each, and one image
+        (
+            MSDEPC(3),
+            6 + 12 + 3 + 1,
+            9 * (2 * 32 + 9 * 32**2 + 32 * 64 + 3 * 64**2 + 64 * 32 + 3 * 32**2 + 3 * 32 + 3),
+            9,
+        ),
+        # Clusters and codes are 1x1
+        (SML(3), 8 + 2, 576 + 7 * 36_864 + 64 * 16 + 64 * 16 * 32, 21),
     ],
     ids=lambda value: value.title if isinstance(value, Network) else None,
 )
@@ -140,7 +165,16 @@ def test_titles() -> None:
 
 
 @pytest.mark.parametrize(
-    "net", [VDSR(3, layers=3), Mixed(3, 2, 4), RED30(3, half=3), DRCN(3, 2, 4), DEGREE2(3, 1, 4)]
+    "net",
+    [
+        VDSR(3, layers=3),
+        Mixed(3, 2, 4),
+        RED30(3, half=3),
+        DRCN(3, 2, 4),
+        DEGREE2(3, 1, 4),
+        MSDEPC(3, 4),
+        SML(3, 2, 4, 2, 3),
+    ],
 )
 def test_residual_networks_start_from_bicubic(net: Network) -> None:
     """With silent last layers, what is left is MATLAB's enlargement."""
@@ -148,6 +182,8 @@ def test_residual_networks_start_from_bicubic(net: Network) -> None:
         p.data *= 0
     if isinstance(net, DRCN):
         net.shares.data += 1 / 2
+    if isinstance(net, MSDEPC):
+        net.merge.weight.data[:, :, 1, 1] += 1 / 3
     lr = torch.rand(2, 1, 7, 6)
     expected = imresize(lr.double(), 3).float()
     torch.testing.assert_close(net(lr), expected, atol=1e-6, rtol=0)
