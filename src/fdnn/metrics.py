@@ -196,7 +196,12 @@ class BenchmarkScores(Metric):
         return {"psnr": mean[0], "ssim": mean[1], "images": images}
 
     def of_set(self, images: ImageSet) -> SetScores:
-        """Compute, and name what was scored; every process must call this."""
+        """Compute, and name what was scored; every process must call this.
+
+        Of a set that was scored in part (``limit_test_batches``), that part.
+        """
         scores = self.compute()
-        per_image = [(p, s) for _, p, s in scores["images"].tolist()]
+        rows = scores["images"].tolist()
+        images = ImageSet(images.name, tuple(images.paths[int(index)] for index, _, _ in rows))
+        per_image = [(p, s) for _, p, s in rows]
         return SetScores(images, float(scores["psnr"]), float(scores["ssim"]), per_image)
