@@ -73,13 +73,12 @@ class MuonAdam(Optimizer):
         lr: Root mean square of Muon's change to a weight in one step, over 0.2 (so that it
             compares with Adam's learning rate).
         momentum: Of Muon, with Nesterov's look-ahead.
-        weight_decay: In each step Muon's kernels lose this, times ``lr``, of themselves.
         adam_lr: Adam's learning rate.
         betas: Adam's averaging factors.
         eps: Added to Adam's denominator.
 
     Raises:
-        ValueError: If a learning rate is not positive, or ``weight_decay`` negative.
+        ValueError: If a learning rate is not positive.
     """
 
     def __init__(
@@ -87,15 +86,12 @@ class MuonAdam(Optimizer):
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
         lr: float = 4e-3,
         momentum: float = 0.95,
-        weight_decay: float = 0.0,
         adam_lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
     ) -> None:
         if lr <= 0 or adam_lr <= 0:
             raise ValueError(f"learning rates must be above 0, got lr={lr}, adam_lr={adam_lr}")
-        if weight_decay < 0:
-            raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
         #: Kernels of deconvolutions (False) and of convolutions (True).
         kernels: dict[bool, list[Tensor]] = {False: [], True: []}
         others: list[Tensor] = []
@@ -106,7 +102,7 @@ class MuonAdam(Optimizer):
                     kernels[group.get("convolution", False)].append(p)
                 else:
                     others.append(p)
-        muon = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "muon": True}
+        muon = {"lr": lr, "momentum": momentum, "muon": True}
         groups: list[dict[str, Any]] = [
             {"params": kernels[False], **muon},
             {"params": kernels[True], **muon, "convolution": True},
@@ -134,8 +130,6 @@ class MuonAdam(Optimizer):
         momenta = [self.state[p]["momentum"] for p in kernels]
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         look_ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
-        if group.get("weight_decay"):
-            torch._foreach_mul_(kernels, 1 - group["lr"] * group["weight_decay"])
         by_shape: dict[torch.Size, list[int]] = {}
         for i, p in enumerate(kernels):
             by_shape.setdefault(p.shape, []).append(i)
