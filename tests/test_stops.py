@@ -53,6 +53,28 @@ def test_stopped_in_an_epoch_and_resumed_equals_uninterrupted(
         assert torch.equal(value, resumed[key]), key
 
 
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_all_processes_of_the_job(signum, status, tiny, tmp_path) -> None:
+    """As a scheduler or a terminal sends it: the worker that cuts patches gets it too."""
+    options = [*tiny, "--trainer.max_epochs", "100000", "--data.num_workers", "1"]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "src/train.py"), "fit", *options],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    checkpoint = tmp_path / "logs/tiny/version_0/checkpoints/last.ckpt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signum)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == status, error
+    assert f"stopped by {signal.Signals(signum).name} after step" in error.splitlines()[-1]
+
+
 def test_killed_and_resumed_equals_uninterrupted(tiny, tmp_path) -> None:
     options = [*tiny, "--trainer.max_epochs", "12", "--data.num_workers", "1"]
     assert main(["fit", *options]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,7 @@ class SRDataModule(pl.LightningDataModule):
             batch_size=None,
             sampler=StepSampler(self.steps_per_epoch, parts, self.trainer),
             num_workers=self.num_workers,
+            worker_init_fn=_leave_signals_to_trainer,
             # Arrays go through a pipe; for tensors the main process would have to ask the
             # worker, which may be busy cutting the next batch, for file descriptors. A GPU's
             # transfers want pinned tensors.
@@ -210,6 +212,13 @@ class SRDataModule(pl.LightningDataModule):
 
     def _world_size(self) -> int:
         return self.trainer.world_size if self.trainer is not None else 1
+
+
+def _leave_signals_to_trainer(worker: int) -> None:  # noqa: ARG001
+    # A scheduler sends SIGTERM, and a terminal Ctrl-C, to workers as well. The trainer writes a
+    # checkpoint then, for which it needs the rest of its step; workers end with it.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
 
 
 def _as_arrays(batch: Any) -> tuple[Array, Array]:
