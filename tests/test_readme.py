@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 SETS = ("Set5", "Set14", "B100")
 FOLDERS = {"A+": "aplus"}
 ROWS = re.findall(
-    r"^\| (?:\*\*)?([\w +]+) x([234]), (these weights|self-ensemble|the paper)(?:\*\*)? \| (.*) \|$",
+    r"^\| (?:\*\*)?([\w +]+) x([234]), (these weights|self-ensemble|the paper)(?:\*\*)? \| (.*) \|",
     (ROOT / "README.md").read_text(encoding="utf-8"),
     flags=re.MULTILINE,
 )
