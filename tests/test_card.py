@@ -26,7 +26,8 @@ def finished(photos, tmp_path) -> tuple[Path, Path]:
         "steps": 10, "hours": 0.1, "hardware": "none", "precision": "32-true",
         "versions": {"torch": "2"}, "images": {"T91": 91}, "data_sha256": {"T91": "f" * 64},
         "weights_sha256": digest, "left_out": ["/home/me/t20.bmp: 7x7: small"],
-        "started_from": {"path": "a", "sha256": "5" * 64},
+        "started_from": {"path": "/home/me/fdnn/a/last.ckpt", "sha256": "5" * 64},
+        "teachers": [{"path": "b", "sha256": "7" * 64}],
     }  # fmt: skip
     (run / "run.json").write_text(json.dumps(record))
     (run / "config.yaml").write_text("a: 1\n")
@@ -45,6 +46,7 @@ def test_publishes_what_is_needed(finished, tmp_path) -> None:
     names = {FILE_NAME, "config.yaml", "run.json", "metrics.csv", JSON_NAME, "README.md"}
     assert {p.name for p in target.iterdir()} == names
     assert json.loads((target / "run.json").read_text())["left_out"] == ["t20.bmp: 7x7: small"]
+    assert json.loads((target / "run.json").read_text())["started_from"]["path"] == "a/last.ckpt"
     # Of the log, the validations.
     assert (target / "metrics.csv").read_text() == "epoch,step,val/Set5/psnr\n0,9,30.5\n"
     card = (target / "README.md").read_text()
@@ -56,6 +58,7 @@ def test_publishes_what_is_needed(finished, tmp_path) -> None:
         "Set5 (validation)",
         "* none",
         "`" + "5" * 64,
+        "| Teachers | `" + "7" * 64,
     ):
         assert fact in card
     assert isinstance(load(target), FDNN)

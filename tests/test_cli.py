@@ -130,11 +130,13 @@ def test_test_writes_scores_with_their_origin(tiny, tmp_path, capsys) -> None:
 
 def test_part_of_a_set_can_be_scored(tiny, tmp_path) -> None:
     assert main(["fit", *tiny, "--trainer.limit_val_batches", "2"]) == 0
-    assert "| photos | 2 |" in (run(tmp_path, 0) / "README.md").read_text()
+    assert "| photos, 2 of 6 | 2 |" in (run(tmp_path, 0) / "README.md").read_text()
     weights = ["--ckpt_path", str(run(tmp_path, 0))]
     assert main(["test", *tiny, *weights, "--trainer.limit_test_batches", "3"]) == 0
-    scores = json.loads((run(tmp_path, 1) / "benchmark.json").read_text())["sets"]["photos"]
-    assert list(scores["images"]) == ["photo0", "photo1", "photo2"]
+    sets = json.loads((run(tmp_path, 1) / "benchmark.json").read_text())["sets"]
+    assert list(sets["photos, 3 of 6"]["images"]) == ["photo0", "photo1", "photo2"]
+    # What is logged is named as ever.
+    assert "val/photos/psnr" in (run(tmp_path, 0) / "metrics.csv").read_text()
 
 
 def test_self_ensemble_is_a_switch_and_says_so(tiny, tmp_path, capsys) -> None:

@@ -18,6 +18,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
+from fdnn.errors import UserError
 from fdnn.files.atomic import replacing
 from fdnn.logs import METRICS_NAME, RunLogger
 from fdnn.module import SuperResolution
@@ -142,9 +143,14 @@ class RunRecord(pl.Callback):
         self.rows_before = 0
         self.started = time.monotonic()
         self.logger: RunLogger | None = None
+        #: ``path`` and ``sha256`` of the weights that this training learns from.
+        self.teachers: list[dict[str, str]] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Tell all processes which folder the run has."""
+        """Tell all processes which folder the run has, and see what it learns from."""
+        if stage == "fit":
+            paths = trainer.datamodule.teachers  # type: ignore[attr-defined]
+            self.teachers = [{"path": p, "sha256": sha256(find_weights(p))} for p in paths]
         for logger in trainer.loggers:
             if isinstance(logger, RunLogger):
                 logger.share(trainer.strategy.broadcast(logger.version))
@@ -154,14 +160,25 @@ class RunRecord(pl.Callback):
         return self.seconds_before + time.monotonic() - self.started
 
     def state_dict(self) -> dict[str, Any]:
-        """Carry the training time, and the place in the metrics, over to a resumed run."""
+        """Carry time, place in the metrics, and teachers over to a resumed run."""
         rows = self.logger.experiment.rows if self.logger else 0
-        return {"seconds": self._seconds(), "rows": rows}
+        return {"seconds": self._seconds(), "rows": rows, "teachers": self.teachers}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the training time and number of rows of the run that is resumed."""
+        """Take the training time and number of rows of the run that is resumed.
+
+        Raises:
+            UserError: If it learned from other teachers.
+        """
         self.seconds_before = float(state_dict["seconds"])
         self.rows_before = int(state_dict.get("rows", 0))
+        before = [teacher["sha256"] for teacher in state_dict.get("teachers", [])]
+        now = [teacher["sha256"] for teacher in self.teachers]
+        if before != now:
+            raise UserError(
+                f"the run that is resumed learned from teachers {[h[:12] for h in before]}, "
+                f"data.teachers are {[h[:12] for h in now]}; name the same weights, or start anew"
+            )
 
     @rank_zero_only
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -185,9 +202,7 @@ class RunRecord(pl.Callback):
             "data_sha256": {name: images.sha256() for name, images in sets.items()},
             "images": {name: len(images) for name, images in sets.items()},
             "started_from": {"path": str(start), "sha256": sha256(start)} if start else None,
-            "teachers": {
-                path: sha256(find_weights(path)) for path in getattr(data, "teachers", [])
-            },
+            "teachers": self.teachers,
             "left_out": data.skipped,
             "resumed_from": str(trainer.ckpt_path) if trainer.ckpt_path else None,
         }

@@ -63,7 +63,7 @@ def text(name: str, record: dict[str, Any], benchmark: dict[str, Any], departure
             f"| {cells[0]} | {cells[1]} |"
         )
     start = record.get("started_from")
-    teachers = record.get("teachers", {}).values()
+    teachers = [teacher["sha256"] for teacher in record.get("teachers", [])]
     facts = {
         "Trained by": f"`{record['command']}`",
         **({"Started from": f"weights of SHA-256 `{start['sha256']}`"} if start else {}),

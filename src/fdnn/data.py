@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import lightning.pytorch as pl
@@ -216,9 +217,12 @@ class SRDataModule(pl.LightningDataModule):
 
 def _leave_signals_to_trainer(worker: int) -> None:  # noqa: ARG001
     # A scheduler sends SIGTERM, and a terminal Ctrl-C, to workers as well. The trainer writes a
-    # checkpoint then, for which it needs the rest of its step; workers end with it.
+    # checkpoint then, for which it needs the rest of its step. A second signal ends a worker.
+    def pass_once(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        signal.signal(signum, signal.SIG_DFL)
+
     for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)
+        signal.signal(signum, pass_once)
 
 
 def _as_arrays(batch: Any) -> tuple[Array, Array]:

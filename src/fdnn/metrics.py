@@ -198,10 +198,13 @@ class BenchmarkScores(Metric):
     def of_set(self, images: ImageSet) -> SetScores:
         """Compute, and name what was scored; every process must call this.
 
-        Of a set that was scored in part (``limit_test_batches``), that part.
+        A set that was scored in part (``limit_test_batches``) is called so, and has that part's
+        images: nothing may take its scores for those of the set.
         """
         scores = self.compute()
         rows = scores["images"].tolist()
-        images = ImageSet(images.name, tuple(images.paths[int(index)] for index, _, _ in rows))
+        if len(rows) < len(images):
+            part = tuple(images.paths[int(index)] for index, _, _ in rows)
+            images = ImageSet(f"{images.name}, {len(part)} of {len(images)}", part)
         per_image = [(p, s) for _, p, s in rows]
         return SetScores(images, float(scores["psnr"]), float(scores["ssim"]), per_image)

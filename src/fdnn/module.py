@@ -266,12 +266,16 @@ class SuperResolution(pl.LightningModule):
 
     def _finish_scores(self) -> None:
         pairs = zip(self.evaluated, self.scores, strict=True)
-        self.results = {images.name: metric.of_set(images) for images, metric in pairs}
+        scored = [metric.of_set(images) for images, metric in pairs]
+        self.results = {scores.images.name: scores for scores in scored}
 
     def _log_scores(self, stage: str) -> None:
-        for i, (name, scores) in enumerate(self.results.items()):
-            self.log(f"{stage}/{name}/psnr", scores.psnr, prog_bar=stage == "val" and i == 0)
-            self.log(f"{stage}/{name}/ssim", scores.ssim)
+        for i, (images, scores) in enumerate(
+            zip(self.evaluated, self.results.values(), strict=True)
+        ):
+            name = f"{stage}/{images.name}"
+            self.log(f"{name}/psnr", scores.psnr, prog_bar=stage == "val" and i == 0)
+            self.log(f"{name}/ssim", scores.ssim)
 
     def on_validation_epoch_start(self) -> None:
         """Start new scores."""

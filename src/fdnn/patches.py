@@ -162,7 +162,8 @@ class PairStore:
 
     def _make(self) -> Iterator[Pair]:
         """Make all pairs in order, several files at a time."""
-        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        # Teachers use all processors by themselves.
+        with ThreadPoolExecutor(max_workers=1 if self.teachers else os.cpu_count()) as pool:
             files = self._files()
             waiting = [pool.submit(self._pairs_of, file) for file in islice(files, 8)]
             quiet = self.images < 1000 and self.teachers is None

@@ -33,6 +33,9 @@ def keep_record(run: Path, target: Path) -> None:
     # Of files that were left out, name and reason: where they lay is nobody's business.
     parts = [text.partition(": ") for text in record.get("left_out", [])]
     record["left_out"] = [f"{Path(path).name}: {reason}" for path, _, reason in parts]
+    for source in [record.get("started_from"), *record.get("teachers", [])]:
+        if source:
+            source["path"] = "/".join(Path(source["path"]).parts[-2:])
     (target / RECORD_NAME).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     if not (run / METRICS_NAME).is_file():
         return

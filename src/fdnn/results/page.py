@@ -79,20 +79,22 @@ def ablations(runs: Sequence[Run]) -> list[str]:
     return parts
 
 
-def quality(runs: Sequence[Run], speed: Run, picture: Path) -> list[str]:
-    """Draw quality against cost and write the section on it."""
+def quality(runs: Sequence[Run], speed: Run, picture: Path | None) -> list[str]:
+    """Write the section on quality against cost, and draw its picture if there is a place for it."""
     found = points([run for run in shipped(runs) if run.benchmark], speed)
-    draw_quality(found, picture)
     how = speed.speed or {}
-    return [
+    parts = [
         f"## Quality against cost, {SET} at x{SCALE}",
         f"Multiply-adds are those of `src/fdnn/cost.py`. Time is the median of {how['repeats']} "
         f"turns (least to most), all systems in turn, {how['engine']}, on {how['hardware']}; "
         f"the image: {how['image']}. In brackets, and hollow: the paper's PSNR of systems without "
         "weights here.",
-        f"![PSNR over parameters, multiply-adds and time]({picture.name})",
         quality_table(found),
     ]
+    if picture:
+        draw_quality(found, picture)
+        parts.insert(2, f"![PSNR over parameters, multiply-adds and time]({picture.name})")
+    return parts
 
 
 def page(
@@ -161,8 +163,12 @@ def write(options: argparse.Namespace) -> None:
     folder = output.parent
     folder.mkdir(parents=True, exist_ok=True)
     costs: list[str] = []
-    for speed in [run for run in runs if run.speed]:
-        costs += quality(runs, speed, folder / f"{output.stem}_quality.png")
+    timed = [run for run in runs if run.speed]
+    if len(timed) > 1:
+        raise UserError(f"two folders hold timings: {timed[0].folder} and {timed[1].folder}")
+    if timed:
+        picture = None if options.no_curves else folder / f"{output.stem}_quality.png"
+        costs = quality(runs, timed[0], picture)
     curves, pictures = None, []
     # The last validation is there twice: two points are one, and make no curve.
     with_curve = [run for run in shipped(runs) if len(run.curve) > 2]
@@ -186,7 +192,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("folders", type=Path, nargs="+", help="of tests, fits, weights, timings")
     parser.add_argument("--output", type=Path, default=Path("docs/results.md"))
-    parser.add_argument("--no-curves", action="store_true", help="leave out the learning curves")
+    parser.add_argument("--no-curves", action="store_true", help="leave out what needs matplotlib")
     parser.add_argument("--no-pictures", action="store_true", help="leave out Figs. 4-7")
     options = parser.parse_args(args)
     try:
