@@ -80,7 +80,7 @@ def ablations(runs: Sequence[Run]) -> list[str]:
 
 
 def quality(runs: Sequence[Run], speed: Run, picture: Path | None) -> list[str]:
-    """Write the section on quality against cost, and draw its picture if there is a place for it."""
+    """Write the section on quality against cost; draw its picture if there is a place for it."""
     found = points([run for run in shipped(runs) if run.benchmark], speed)
     how = speed.speed or {}
     parts = [
