@@ -11,7 +11,8 @@ from fdnn.report import JSON_NAME, as_json, write
 from fdnn.sets import find_set
 from fdnn.weights import FILE_NAME, load, save_weights, sha256
 
-CHECKPOINTS = sorted((Path(__file__).parents[1] / "checkpoints").glob("*/"))
+ROOT = Path(__file__).parents[1] / "checkpoints"
+CHECKPOINTS = sorted(file.parent for file in ROOT.rglob(FILE_NAME))
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_there_are_checkpoints() -> None:
     assert {"fdnn_x2", "fdnn_x3", "fdnn_x4"} <= {folder.name for folder in CHECKPOINTS}
 
 
-@pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", CHECKPOINTS, ids=lambda folder: str(folder.relative_to(ROOT)))
 def test_shipped_scores_come_out_again(data, folder) -> None:
     shipped = json.loads((folder / JSON_NAME).read_text())
     assert shipped["weights"]["sha256"] == sha256(folder / FILE_NAME)

@@ -39,6 +39,14 @@ def test_shipped_configs_parse(config: Path, tmp_path, capsys, monkeypatch) -> N
     assert not {"Set14", "B100"} & {*parsed["data"]["train_sets"], *parsed["data"]["val_sets"]}
 
 
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_weights_that_a_training_begins_with_are_shipped(config: Path) -> None:
+    options = yaml.safe_load(config.read_text())
+    start = options["model"].get("start")
+    for path in [*options["data"].get("teachers", []), *([start] if start else [])]:
+        assert (ROOT / path / FILE_NAME).is_file(), path
+
+
 def test_papers_recipe() -> None:
     for scale in (3, 4):
         config = yaml.safe_load((ROOT / "configs" / f"fdnn_x{scale}.yaml").read_text())
