@@ -105,7 +105,7 @@ class ESCN(Network):
     """Sparse-coding networks whose results are averaged, applied until the image is large enough.
 
     Args:
-        scale: Magnification, at least 2.
+        scale: Magnification.
         members: Networks in the ensemble.
         atoms: Size of their dictionaries.
         stages: Their recurrent stages.
