@@ -204,8 +204,18 @@ def test_no_network_takes_memory_for_its_scale(tmp_path, net, name, scale) -> No
     refuse(tmp_path, net, name, {"scale": scale} | ({"features": 4} if name == "APlus" else {}))
 
 
-def test_no_network_takes_memory_for_its_clusters(tmp_path, net) -> None:
-    refuse(tmp_path, net, "SML", {"scale": 3, "clusters": 10**5})
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("SML", {"clusters": 4000, "atoms": 80}),
+        ("SML", {"clusters": 10**5}),
+        ("VDSR", {"layers": 10**5}),
+        ("ESCN", {"members": 10**5}),
+        ("FSRCNN", {"m": 10**5}),
+    ],
+)
+def test_no_network_takes_memory_for_its_parts(tmp_path, net, name, arguments) -> None:
+    refuse(tmp_path, net, name, {"scale": 3} | arguments)
 
 
 def refuse(tmp_path, net, name, arguments) -> None:
