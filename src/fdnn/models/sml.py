@@ -105,7 +105,7 @@ class SML(Network):
         self.arguments |= {"clusters": clusters, "atoms": atoms, "rounds": rounds}
         self.atoms = atoms
         self.upsample = polyphase.PolyphaseBicubic(1, scale)
-        self.reduce = polyphase.PolyphaseShrink(scale, 1)
+        self.reduce = polyphase.PolyphaseBicubic(1, 1, block=scale)
         self.layers = nn.ModuleList(
             SameConv(channels if i else 1, channels, 3) for i in range(layers)
         )
