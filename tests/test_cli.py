@@ -11,7 +11,8 @@ import torch
 import yaml
 from PIL import Image
 
-from fdnn.cli import main
+from fdnn.cli import CLI, main
+from fdnn.errors import UserError
 from fdnn.evaluation import score
 from fdnn.images import read_image
 from fdnn.models import FDNN
@@ -93,6 +94,44 @@ def test_fit_leaves_weights_record_logs_and_pictures(tiny, tmp_path, capsys) -> 
     out = capsys.readouterr().out
     assert "FDNN, measured" in out
     assert "Bicubic, measured" in out
+
+
+def test_the_config_that_a_run_leaves_can_be_used(tiny, tmp_path, recwarn) -> None:
+    assert main(["fit", *tiny]) == 0
+    saved = run(tmp_path, 0) / "config.yaml"
+    assert "Unable to serialize" not in saved.read_text()
+    assert not [w for w in recwarn if "serialize" in str(w.message)]
+    options = ["--config", str(saved), "--trainer.max_epochs", "1"]
+    assert main(["test", *options, "--ckpt_path", str(run(tmp_path, 0))]) == 0
+    assert main(["fit", *options]) == 0
+    again = tmp_path / "logs" / saved.stem / "version_1" / "config.yaml"
+    assert again.read_text() == saved.read_text().replace("max_epochs: 2", "max_epochs: 1")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "writer"),
+    [
+        ("AsyncCheckpointIO", {}, "AsyncCheckpointIO"),
+        ("MixedPrecision", {"precision": "bf16-mixed", "device": "cpu"}, "SafeCheckpoints"),
+    ],
+)
+def test_plugins_of_the_config_are_kept(
+    tiny, tmp_path, monkeypatch, name, arguments, writer
+) -> None:
+    used = []
+
+    def look(cli):
+        strategy = cli.trainer.strategy
+        used.append([type(p).__name__ for p in (strategy.checkpoint_io, strategy.precision_plugin)])
+        raise UserError("enough")
+
+    monkeypatch.setattr(CLI, "before_fit", look)
+    plugin = {"class_path": f"lightning.pytorch.plugins.{name}", "init_args": arguments}
+    for plugins in (plugin, [plugin]):
+        (tmp_path / "more.yaml").write_text(yaml.safe_dump({"trainer": {"plugins": plugins}}))
+        assert main(["fit", *tiny, "--config", "more.yaml"]) == 1
+    assert len(used) == 2
+    assert all(kinds[0] == writer and name in kinds for kinds in used)
 
 
 def test_final_weights_are_the_averaged_ones(tiny, tmp_path) -> None:

@@ -1,4 +1,5 @@
 import errno
+import math
 import os
 import shutil
 from pathlib import Path
@@ -9,11 +10,16 @@ from safetensors.torch import load_file
 
 from fdnn import losses
 from fdnn.cli import main
-from fdnn.models import FDNN
+from fdnn.models import FDNN, MSDEPC
+from fdnn.module import SuperResolution
 from fdnn.runs import SafeCheckpoints, newest_checkpoint
 from fdnn.weights import CKPT_KEY, FILE_NAME, describe, load
 
 CHECKPOINTS = Path("logs/tiny/version_0/checkpoints")
+#: The network with batch normalisation.
+MSDEPC_NET = [
+    "--model.net", "fdnn.models.MSDEPC", "--model.net.init_args.channels", "4",
+]  # fmt: skip
 
 
 def test_the_checkpoint_before_is_kept(tmp_path) -> None:
@@ -125,16 +131,38 @@ def test_a_nan_can_be_skipped_and_is_counted(tiny, tmp_path, caplog, spoiled) ->
     assert all(torch.isfinite(p).all() for p in net.parameters())
 
 
-def test_no_checkpoint_of_broken_weights(tiny, tmp_path, capsys, monkeypatch) -> None:
-    from fdnn.module import SuperResolution
+def test_a_skipped_batch_leaves_no_statistics(tiny, tmp_path, monkeypatch) -> None:
+    forward = MSDEPC.forward
+    passes, before = [], {}
 
+    def sometimes(self, lr):
+        if self.training:
+            passes.append(1)
+            if len(passes) == 5:
+                before.update({k: v.clone() for k, v in self.state_dict().items()})
+                return forward(self, lr * float("nan"))
+            if len(passes) == 6:
+                assert all(torch.equal(v, before[k]) for k, v in self.state_dict().items())
+        return forward(self, lr)
+
+    monkeypatch.setattr(MSDEPC, "forward", sometimes)
+    assert main(["fit", *tiny, *MSDEPC_NET, "--model.on_nonfinite", "skip"]) == 0
+    assert before
+    assert '"spoiled_steps": 1' in (tmp_path / "logs/tiny/version_0/run.json").read_text()
+    state = load(tmp_path / "logs/tiny/version_0").state_dict()
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+@pytest.mark.parametrize("what", ["parameters", "buffers"])
+def test_no_checkpoint_of_broken_weights(tiny, tmp_path, capsys, monkeypatch, what) -> None:
     def spoil(self: SuperResolution) -> None:
         if self.current_epoch == 1:
+            values = dict(getattr(self.net, f"named_{what}")())
             with torch.no_grad():
-                next(self.net.parameters()).fill_(float("inf"))
+                next(v for k, v in values.items() if k in self.net.state_dict()).fill_(math.inf)
 
     monkeypatch.setattr(SuperResolution, "on_train_epoch_end", spoil, raising=False)
-    assert main(["fit", *tiny]) == 1
+    assert main(["fit", *tiny, *MSDEPC_NET]) == 1
     assert "weights are not finite after step 6" in capsys.readouterr().err
     assert torch.load(CHECKPOINTS / "last.ckpt", weights_only=True)["global_step"] == 3
     shutil.rmtree("logs")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from fdnn import models
 from fdnn.errors import UserError
 from fdnn.models import FDNN, VDSR, FDNNPlus
 from fdnn.weights import (
@@ -194,7 +195,31 @@ def test_a_file_of_a_terabyte(tmp_path, suffix) -> None:
     ],
 )
 def test_descriptions_of_networks_beyond_measure(tmp_path, net, arguments) -> None:
-    description = json.dumps({"class": "FDNN", "arguments": arguments})
+    refuse(tmp_path, net, "FDNN", arguments)
+
+
+@pytest.mark.parametrize("scale", [40, 1000])
+@pytest.mark.parametrize("name", sorted({*models.__all__} - {"Network"}))
+def test_no_network_takes_memory_for_its_scale(tmp_path, net, name, scale) -> None:
+    refuse(tmp_path, net, name, {"scale": scale} | ({"features": 4} if name == "APlus" else {}))
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("SML", {"clusters": 4000, "atoms": 80}),
+        ("SML", {"clusters": 10**5}),
+        ("VDSR", {"layers": 10**5}),
+        ("ESCN", {"members": 10**5}),
+        ("FSRCNN", {"m": 10**5}),
+    ],
+)
+def test_no_network_takes_memory_for_its_parts(tmp_path, net, name, arguments) -> None:
+    refuse(tmp_path, net, name, {"scale": 3} | arguments)
+
+
+def refuse(tmp_path, net, name, arguments) -> None:
+    description = json.dumps({"class": name, "arguments": arguments})
     save_file(net.state_dict(), tmp_path / "x.safetensors", {"network": description})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(UserError, match=r"impossible network|do not fit|too long"):

@@ -18,6 +18,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.plugins import CheckpointIO
 
 from fdnn import card, nodes, report
 from fdnn.callbacks import RunRecord
@@ -139,12 +140,17 @@ class CLI(LightningCLI):
             raise UserError(" ".join(str(error).split())) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        """Add what a launcher decided, and the loggers, which one in the config replaces.
+        """Add what a launcher decided, loggers and a writer of checkpoints.
 
-        They are CSV always, W&B as asked.
+        The config's own replace the latter two. Loggers are CSV always, W&B as asked.
         """
         config = self._get(self.config_init, "trainer")
         kwargs |= nodes.trainer_options(config)
+        plugins = config["plugins"] or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins = [*plugins, SafeCheckpoints()]
+        kwargs["plugins"] = plugins
         if self.subcommand == "predict":  # leaves images and nothing else
             self.save_config_callback = None
             kwargs["logger"] = False
@@ -292,7 +298,6 @@ def quiet_libraries() -> None:
         "The dirpath has changed",
         "smaller than the logging interval",
         "exists and is not empty",
-        "Unable to serialize instance",
         "JsonargparseDeprecationWarning",
         "was deprecated in v4",
     ):
@@ -323,7 +328,6 @@ def main(args: Sequence[str] | None = None) -> int:
             trainer_class=Trainer,
             trainer_defaults={
                 "callbacks": [RunRecord(), StopSignals()],
-                "plugins": [SafeCheckpoints()],
                 "use_distributed_sampler": False,
             },
             seed_everything_default=0,

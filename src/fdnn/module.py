@@ -156,6 +156,7 @@ class SuperResolution(pl.LightningModule):
         """
         lr, hr = batch
         scale = hr.shape[-1] // lr.shape[-1]
+        kept = self._statistics()
         sr = self.train_forwards[scale](lr.contiguous(memory_format=torch.channels_last))
         border = self.margin * scale
         terms: dict[str, Tensor] = self.criterion(shave(sr, border), shave(hr, border))
@@ -163,10 +164,16 @@ class SuperResolution(pl.LightningModule):
         loss: Tensor = terms["loss"]
         if not self._spoiled(loss, lr, hr):
             return loss
+        for buffer, before in zip(self.net.buffers(), kept, strict=True):
+            buffer.copy_(before)
         if self.trainer.world_size == 1:
             return None
         # Processes that wait for each other's gradients must all have some.
         return torch.stack([0 * p.sum() for p in self.net.parameters()]).sum()
+
+    def _statistics(self) -> list[Tensor]:
+        """Copy what a forward pass may change, batch normalisation's means, if it may be undone."""
+        return [b.clone() for b in self.net.buffers()] if self.on_nonfinite == "skip" else []
 
     def _log_terms(self, terms: dict[str, Tensor], batch_idx: int) -> None:
         """Log the terms' means over the whole batch of a step, wherever its parts were computed."""
@@ -226,7 +233,7 @@ class SuperResolution(pl.LightningModule):
         Raises:
             UserError: If the weights are not finite; the checkpoint before is kept.
         """
-        if not all(bool(torch.isfinite(p).all()) for p in self.net.parameters()):
+        if not all(bool(torch.isfinite(value).all()) for value in self.net.state_dict().values()):
             raise UserError(
                 f"weights are not finite after step {self.global_step}; no checkpoint is written, "
                 "the last one is kept: lower the learning rate, and --ckpt_path last"

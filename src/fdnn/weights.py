@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ CKPT_KEY = "fdnn_network"
 MAX_BYTES = 2 << 30
 #: Characters of a description, written as JSON; ours have less than 200.
 MAX_DESCRIPTION = 4096
+#: Largest number in it: so many layers take memory even without weights. A+ has 1,024 atoms.
+MAX_NUMBER = 4096
 
 
 def describe(net: Network) -> dict[str, Any]:
@@ -206,6 +209,9 @@ def load(path: Path | str, scale: int | None = None) -> Network:
         raise UserError(f"{file}: unknown network {description['class']!r}")
     make = getattr(models, description["class"])
     try:
+        numbers = re.findall(r"\d+", json.dumps(description["arguments"]))
+        if max(map(int, numbers), default=0) > MAX_NUMBER:
+            raise ValueError(f"a number above {MAX_NUMBER}")
         # First without memory: only a network that the parameters fit is made in earnest.
         with torch.device("meta"):
             outline: Network = make(**description["arguments"])

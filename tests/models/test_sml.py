@@ -25,6 +25,16 @@ def test_dictionaries_start_orthonormal_and_without_mean() -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_patch_has_only_so_many_cosines(scale: int) -> None:
+    limit = (3 * scale) ** 2 - 1
+    atoms = SML(scale, 1, 2, clusters=1, atoms=limit).dictionary
+    torch.testing.assert_close(atoms @ atoms.T, torch.eye(limit))
+    for count in (0, limit + 1):
+        with pytest.raises(ValueError, match=rf"1 to \(3 \* scale\)\*\*2 - 1 = {limit}, got"):
+            SML(scale, 1, 2, atoms=count)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
 def test_pasting_undoes_cutting(scale: int) -> None:
     net, image = SML(scale, 1, 2), torch.rand(2, 1, 5 * scale, 4 * scale)
     inside = (..., slice(scale, -scale), slice(scale, -scale))

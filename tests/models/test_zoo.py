@@ -66,6 +66,13 @@ def test_every_network_is_here() -> None:
     assert set(NETWORKS) | FITTED == set(models.__all__) - {"Network"}
 
 
+@pytest.mark.parametrize("scale", [-3, 0, 1, 9])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_scales_out_of_range_are_refused(name: str, scale: int) -> None:
+    with pytest.raises(ValueError, match=rf"scale.*{scale}"):
+        NETWORKS[name](scale)
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_any_size_grows_by_the_scale(name: str, scale: int) -> None:

@@ -41,7 +41,7 @@ from torch.nn import functional as F
 
 from fdnn.models.convolution import replicate
 from fdnn.models.network import Network
-from fdnn.models.polyphase import PolyphaseBicubic, PolyphaseShrink
+from fdnn.models.polyphase import PolyphaseBicubic
 
 #: Side of filters and patches.
 SIDE = 5
@@ -105,7 +105,7 @@ class ESCN(Network):
     """Sparse-coding networks whose results are averaged, applied until the image is large enough.
 
     Args:
-        scale: Magnification, at least 2.
+        scale: Magnification.
         members: Networks in the ensemble.
         atoms: Size of their dictionaries.
         stages: Their recurrent stages.
@@ -119,7 +119,7 @@ class ESCN(Network):
         self.upsample = PolyphaseBicubic(1, 2)
         self.members = nn.ModuleList(SCN(atoms, stages) for _ in range(members))
         exact = 2**self.steps == scale
-        self.reduce = nn.Identity() if exact else PolyphaseShrink(2**self.steps, scale)
+        self.reduce = nn.Identity() if exact else PolyphaseBicubic(1, scale, 2**self.steps)
 
     @property
     def context(self) -> int:

@@ -96,7 +96,7 @@ class FDNN(Network):
     """Ten deconvolution layers and a residual channel.
 
     Args:
-        scale: N, the magnification: 2, 3 or 4, or any above 1 if ``kernels`` are given.
+        scale: N, the magnification: 2, 3 or 4, or any if ``kernels`` are given.
         channels: Filters of every layer but the last of each channel (paper: 64).
         kernels: Kernel sizes of the restoration layers; default: the paper's for the scale.
             Equal ones stand side by side, and one must equal ``scale``.

@@ -50,7 +50,7 @@ class FDNNPlus(Network):
 
     def __init__(self, scale: int, channels: int = 64, skips: bool = True) -> None:
         super().__init__(scale)
-        if scale < 2 or BLOCK % scale**2:
+        if BLOCK % scale**2:
             raise ValueError(f"scale must be one of [2, 3, 4, 6, 8], got {scale}")
         self.arguments |= {"channels": channels, "skips": skips}
         self.skips = skips

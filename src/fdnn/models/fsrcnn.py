@@ -27,15 +27,13 @@ class FSRCNN(Network):
     """The hourglass at LR size and its deconvolution.
 
     Args:
-        scale: N, the magnification; 2 to 9.
+        scale: N, the magnification.
         d: Filters that extract and expand.
         s: Filters that map.
         m: Mapping layers.
     """
 
     def __init__(self, scale: int, d: int = 56, s: int = 12, m: int = 4) -> None:
-        if not 2 <= scale <= KERNEL:
-            raise ValueError(f"scale must be 2 to {KERNEL}, got {scale}")
         super().__init__(scale)
         self.arguments |= {"d": d, "s": s, "m": m}
         shapes = [(1, d, 5), (d, s, 1), *[(s, s, 3)] * m, (s, d, 1)]

@@ -25,6 +25,9 @@ Other departures: the image keeps its size in every layer, with zeros beyond the
 loses a border in each convolution, and regains it in the deconvolution); the last convolution
 starts as a mean; batch normalisation also shifts, which stands for the layers' biases; of phase
 congruency, see :mod:`fdnn.models.phase`.
+
+Batch normalisation takes its statistics from the pairs that one process sees in one accumulated
+part: unlike that of other networks, training depends on how a batch is shared.
 """
 
 from __future__ import annotations

@@ -7,6 +7,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+#: Largest magnification. Beyond, the weights of interpolation alone could take all memory.
+MAX_SCALE = 8
+
 
 class Network(nn.Module, ABC):
     """Magnifies luma images.
@@ -14,13 +17,16 @@ class Network(nn.Module, ABC):
     Trains, tests, tiles and saves through these members alone.
 
     Args:
-        scale: Magnification.
+        scale: Magnification, 2 to 8.
 
     Attributes:
         scale: Magnification.
         arguments: What to call the class with to get the same network, less its weights.
         any_scale: Whether the same weights serve other scales, see :meth:`at`.
         fitted_by: The command that makes the weights, where ``fit`` has nothing to train.
+
+    Raises:
+        ValueError: If ``scale`` is out of range.
     """
 
     scale: int
@@ -30,6 +36,8 @@ class Network(nn.Module, ABC):
 
     def __init__(self, scale: int) -> None:
         super().__init__()
+        if not 2 <= scale <= MAX_SCALE:
+            raise ValueError(f"scale must be 2 to {MAX_SCALE}, got {scale}")
         self.scale = scale
         self.arguments = {"scale": scale}
 

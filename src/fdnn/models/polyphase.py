@@ -1,8 +1,8 @@
 """MATLAB's bicubic resizing by fixed ratios, as one small convolution.
 
 Magnified by a whole number, each of the ``scale * scale`` output pixels that belong to an input
-pixel has fixed weights; only the mirrored border depends on the size of the image. Shrinking
-blocks of pixels to smaller blocks is alike. Equal to :func:`fdnn.resize.imresize` to the accuracy
+pixel has fixed weights; only the mirrored border depends on the size of the image. So it is where
+blocks of pixels shrink to smaller blocks. Equal to :func:`fdnn.resize.imresize` to the accuracy
 of float32, at a fraction of its time.
 """
 
@@ -14,88 +14,58 @@ from torch.nn import functional as F
 
 from fdnn.resize import contributions
 
-#: LR pixels that bicubic magnification reaches to each side.
+#: LR pixels, or blocks, that bicubic resizing reaches to each side.
 REACH = 2
 
 
 class PolyphaseBicubic(nn.Module):
-    """MATLAB's ``imresize(image, scale, 'bicubic')`` for whole scales.
+    """MATLAB's ``imresize(image, scale / block, 'bicubic')``.
 
     It has no parameters and no entry in the state dict.
 
     Args:
         channels: Channels of the image.
-        scale: Whole magnification, above 1.
+        scale: Side of what a block becomes, not ``block``.
+        block: Side of the blocks of pixels that the image consists of; single pixels are magnified.
     """
 
     kernel: Tensor
 
-    def __init__(self, channels: int, scale: int) -> None:
+    def __init__(self, channels: int, scale: int, block: int = 1) -> None:
         super().__init__()
         self.channels = channels
         self.scale = scale
-        # Any input pixel whose neighbours all lie inside shows the weights of all.
-        pixel = REACH
+        self.block = block
+        # Any block whose neighbours all lie inside shows the weights of all.
+        blocks = 2 * REACH + 1
         with torch.device("cpu"):  # also where a network is only outlined, on the meta device
-            weights, indices = contributions(2 * REACH + 1, scale * (2 * REACH + 1), scale)
-            own = slice(scale * pixel, scale * (pixel + 1))
-            phases = torch.zeros(scale, 2 * REACH + 1, dtype=weights.dtype)
+            weights, indices = contributions(block * blocks, scale * blocks, scale / block)
+            own = slice(scale * REACH, scale * (REACH + 1))
+            phases = torch.zeros(scale, block * blocks, dtype=weights.dtype)
             phases.scatter_add_(1, indices[own], weights[own])
             kernel = torch.einsum("ay,bx->abyx", phases, phases).flatten(0, 1)[:, None]
         self.register_buffer("kernel", kernel.repeat(channels, 1, 1, 1).float(), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map ``(n, channels, h, w)`` float32 to ``(n, channels, scale * h, scale * w)``.
+        """Map ``(n, channels, block * h, block * w)`` to ``(n, channels, scale * h, scale * w)``.
 
         In float32 under autocast, too: what a network adds its details to must not lose digits.
         """
         for axis in (2, 3):
-            image = image.index_select(axis, _mirrored(image.shape[axis], image.device))
+            index = _mirrored(image.shape[axis], REACH * self.block, image.device)
+            image = image.index_select(axis, index)
         with torch.autocast(image.device.type, enabled=False):
-            blocks = F.conv2d(image, self.kernel, groups=self.channels)
+            blocks = F.conv2d(image, self.kernel, stride=self.block, groups=self.channels)
         return F.pixel_shuffle(blocks, self.scale)
 
 
-class PolyphaseShrink(nn.Module):
-    """MATLAB's ``imresize(image, small / large, 'bicubic')``, which smooths before it samples.
+def _mirrored(length: int, border: int, device: torch.device) -> Tensor:
+    """Count 0 to ``length - 1`` and ``border`` on at each end, mirrored as MATLAB does.
 
-    It has no parameters and no entry in the state dict.
-
-    Args:
-        large: Side of the blocks that the image consists of.
-        small: Side of what a block becomes, below ``large``.
+    The border is at most twice as long as the image.
     """
-
-    kernel: Tensor
-
-    def __init__(self, large: int, small: int) -> None:
-        super().__init__()
-        self.large = large
-        self.small = small
-        # The smoothing kernel ends two output pixels away, which is within two blocks.
-        blocks = 2 * REACH + 1
-        with torch.device("cpu"):
-            weights, indices = contributions(large * blocks, small * blocks, small / large)
-            own = slice(small * REACH, small * (REACH + 1))
-            phases = torch.zeros(small, large * blocks, dtype=weights.dtype)
-            phases.scatter_add_(1, indices[own], weights[own])
-            kernel = torch.einsum("ay,bx->abyx", phases, phases).flatten(0, 1)[:, None]
-        self.register_buffer("kernel", kernel.float(), persistent=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Map ``(n, 1, large * h, large * w)`` float32 to ``(n, 1, small * h, small * w)``."""
-        for axis in (2, 3):
-            length, border = image.shape[axis], REACH * self.large
-            index = torch.arange(-border, length + border, device=image.device) % (2 * length)
-            image = image.index_select(axis, torch.minimum(index, 2 * length - 1 - index))
-        with torch.autocast(image.device.type, enabled=False):
-            blocks = F.conv2d(image, self.kernel, stride=self.large)
-        return F.pixel_shuffle(blocks, self.small)
-
-
-def _mirrored(length: int, device: torch.device) -> Tensor:
-    """Count 0 to ``length - 1`` and ``REACH`` on at each end, mirrored as MATLAB does."""
-    index = torch.arange(-REACH, length + REACH, device=device)
+    index = torch.arange(-border, length + border, device=device)
     index = torch.maximum(index, -1 - index)
-    # A single pixel is mirrored twice, which the clamp does as well.
-    return torch.minimum(index, 2 * length - 1 - index).clamp(min=0)
+    index = torch.minimum(index, 2 * length - 1 - index)
+    # What lies far beyond the far end has now come out at the near one.
+    return torch.maximum(index, -1 - index)

@@ -68,8 +68,9 @@ def cosines(side: int, count: int) -> Tensor:
     k = torch.arange(side, dtype=torch.float64)
     waves = (math.pi / side * k[:, None] * (k + 0.5)).cos()
     waves = waves / waves.norm(dim=1, keepdim=True)
-    order = (k[:, None] ** 2 + k**2).flatten().argsort(stable=True)
-    return torch.einsum("uy,vx->uvyx", waves, waves).reshape(side**2, -1)[order[1 : count + 1]]
+    order = (k[:, None] ** 2 + k**2).flatten().argsort(stable=True)[1 : count + 1]
+    products: Tensor = waves[order // side, :, None] * waves[order % side, None]
+    return products.flatten(1)
 
 
 class SML(Network):
@@ -80,8 +81,11 @@ class SML(Network):
         layers: 3x3 convolutions of the network.
         channels: Their filters.
         clusters: Dictionaries.
-        atoms: Atoms of each.
+        atoms: Atoms of each, at most ``(3 * scale)**2 - 1``.
         rounds: Steps of the solver.
+
+    Raises:
+        ValueError: If there are too many atoms.
     """
 
     def __init__(
@@ -94,19 +98,21 @@ class SML(Network):
         rounds: int = 2,
     ) -> None:
         super().__init__(scale)
+        limit = (SIDE * scale) ** 2 - 1
+        if not 1 <= atoms <= limit:
+            raise ValueError(f"atoms must be 1 to (3 * scale)**2 - 1 = {limit}, got {atoms}")
         self.arguments |= {"layers": layers, "channels": channels}
         self.arguments |= {"clusters": clusters, "atoms": atoms, "rounds": rounds}
         self.atoms = atoms
         self.upsample = polyphase.PolyphaseBicubic(1, scale)
-        self.reduce = polyphase.PolyphaseShrink(scale, 1)
+        self.reduce = polyphase.PolyphaseBicubic(1, 1, block=scale)
         self.layers = nn.ModuleList(
             SameConv(channels if i else 1, channels, 3) for i in range(layers)
         )
         self.assign = SameConv(channels, clusters, 1)
         self.expect = SameConv(channels, clusters * atoms, 1)
         nn.init.zeros_(self.expect.weight)
-        with torch.device("cpu"):
-            dictionary = cosines(SIDE * scale, atoms).float().repeat(clusters, 1)
+        dictionary = cosines(SIDE * scale, atoms).float().repeat(clusters, 1)
         #: ``(clusters * atoms, (3 scale)**2)``.
         self.dictionary = nn.Parameter(dictionary)
         #: t, for each atom.
