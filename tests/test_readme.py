@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from fdnn.published import TABLE_3
+from fdnn.weights import FILE_NAME, sha256
 
 ROOT = Path(__file__).parents[1]
 SETS = ("Set5", "Set14", "B100")
 FOLDERS = {"A+": "aplus"}
 ROWS = re.findall(
-    r"^\| (?:\*\*)?([\w +]+) x([234]), (these weights|self-ensemble|the paper)(?:\*\*)? \| (.*) \|",
+    r"^\| (?:\*\*)?([\w +]+) x([234]), "
+    r"(these weights|(?:first stage, )?self-ensemble|the paper)(?:\*\*)? \| (.*) \|",
     (ROOT / "README.md").read_text(encoding="utf-8"),
     flags=re.MULTILINE,
 )
@@ -31,8 +33,12 @@ def test_row(row: tuple[str, str, str, str]) -> None:
     else:
         label = f"{FOLDERS.get(name, name.lower().replace(' ', '_'))}_x{scale}"
         folder = ROOT / "checkpoints" / label
-        if kind == "self-ensemble":
-            folder = ROOT / "docs" / "runs" / f"{label}_self_ensemble"
+        if kind != "these weights":
+            stage = "_stage1" if kind.startswith("first stage") else ""
+            folder = ROOT / "docs" / "runs" / f"{label}{stage}_self_ensemble"
+            weights = ROOT / "checkpoints" / label / stage.removeprefix("_") / FILE_NAME
+            record = json.loads((folder / "benchmark.json").read_text())
+            assert record["weights"]["sha256"] == sha256(weights)
         sets = json.loads((folder / "benchmark.json").read_text())["sets"]
         scores = [(sets[set_name]["psnr"], sets[set_name]["ssim"]) for set_name in SETS]
     assert cells.split(" | ") == [f"{psnr:.2f} / {ssim:.4f}" for psnr, ssim in scores]
