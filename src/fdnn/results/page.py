@@ -1,6 +1,6 @@
 """The report: what was measured, beside what the paper prints, as one Markdown page.
 
-    python src/train.py report checkpoints/* docs/runs/* --output docs/results.md
+    python src/train.py report checkpoints/* checkpoints/*/stage* docs/runs/*
 
 A folder given may be that of a ``test`` (``benchmark.json``), of a ``fit`` (``run.json`` and
 ``metrics.csv``), of published weights (all of them) or of ``python -m fdnn.benchmark.zoo``
@@ -179,7 +179,7 @@ def write(options: argparse.Namespace) -> None:
         weights = {
             run.scale: run.folder
             for run in shipped(runs)
-            if run.model == "FDNN" and (run.folder / FILE_NAME).is_file()
+            if run.model == "FDNN" and (run.folder / FILE_NAME).is_file() and not run.is_stage
         }
         pictures = [(f, c, p.name) for f, c, p in draw_figures(weights, folder)]
     command = f"python src/train.py report {shorten(options.folders)} --output {output}"

@@ -134,6 +134,7 @@ def draw_quality(found: Sequence[Point], path: Path) -> None:
         bicubic, _ = TABLE_3["Bicubic"][SET][SCALE]
         axes.axhline(bicubic, color="gray", linestyle=":", label="Bicubic")
         axes.set(xscale="log", xlabel=label)
+        axes.xaxis.set_minor_formatter("")
         axes.grid(alpha=0.3, which="both")
     panels[0].set_ylabel(f"PSNR on {SET} x{SCALE} in dB")
     handles, labels = panels[0].get_legend_handles_labels()

@@ -47,9 +47,16 @@ class Run:
 
     @property
     def label(self) -> str:
-        """Name the run as its folder; for ``logs/NAME/version_N`` that is the one above."""
-        nested = self.folder.name.startswith("version_")
-        return self.folder.parent.name if nested else self.folder.name
+        """Name the run as its folder; ``logs/NAME/version_N`` is NAME, ``NAME/stage1`` both."""
+        name, above = self.folder.name, self.folder.parent.name
+        if name.startswith("version_"):
+            return above
+        return f"{above}/{name}" if self.is_stage else name
+
+    @property
+    def is_stage(self) -> bool:
+        """Whether others of its scale and kind came after it, which lie one folder above."""
+        return self.folder.name.startswith("stage")
 
     @property
     def model(self) -> str:
