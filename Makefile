@@ -16,7 +16,7 @@ quickstart: setup
 
 # Tests that start and kill programs come first, in processes of their own: after hundreds of other
 # tests, with every native library loaded, a worker has crashed in them.
-PROGRAMS = $(patsubst %,tests/test_%.py,cli faults fuzz logs nodes runs stops)
+PROGRAMS = $(patsubst %,tests/test_%.py,cli dashboards faults fuzz logs nodes runs stops)
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 test: setup
