@@ -2,9 +2,9 @@
 
 The mean over several networks, each over the eight flips and turns of an image
 (:mod:`fdnn.models.ensemble`), is nearer to the original than what any single pass makes, and free
-of the detail that no network can know from the LR image. A network that learns to give this mean
-in one pass gets much less noise in its gradients than from the originals ("distillation", Hinton,
-Vinyals, Dean 2015). Nothing but the training images enters.
+of detail that no network can know from the LR image. A network learns to give this mean in one pass
+("distillation", Hinton, Vinyals, Dean 2015). Nothing but the training images enters. Not in the
+paper.
 """
 
 from __future__ import annotations
