@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from pathlib import Path
 
@@ -75,3 +76,20 @@ def test_openvino_runs_fdnn_only() -> None:
     pytest.importorskip("openvino")
     with pytest.raises(UserError, match="Bicubic"):
         with_engine(Bicubic(2), "openvino")
+
+
+def test_signals_after_openvino_is_gone() -> None:
+    """On AMX, the end of the child killed the process: see ``fdnn.engines._core``."""
+    program = """
+import gc, signal, subprocess
+from fdnn.engines import with_engine
+from fdnn.models import FDNN
+signal.signal(signal.SIGCHLD, lambda *_: None)
+engines = [with_engine(FDNN(3, channels=4), "openvino", p) for p in ("fp32", "bf16")]
+while engines:
+    del engines[0]
+    gc.collect()
+for _ in range(20):
+    subprocess.run(["true"], check=True)
+"""
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -5,6 +5,7 @@ Every engine is a network again, so that tiles, scores and files work alike.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from typing import Any, Literal
@@ -90,6 +91,19 @@ def compiler_works(device: torch.device) -> bool:
     return True
 
 
+@functools.cache
+def _core() -> Any:
+    """Make OpenVINO's runtime, once for the life of the process.
+
+    On processors with AMX each runtime installs a stack for signal handlers. Two that end in the
+    order in which they began leave one whose memory is gone, and the next signal, such as Ctrl-C or
+    the end of a child process, kills the process.
+    """
+    import openvino
+
+    return openvino.Core()
+
+
 def _openvino(net: Network, precision: Precision) -> Callable[[Tensor], Tensor]:
     try:
         import openvino
@@ -107,7 +121,7 @@ def _openvino(net: Network, precision: Precision) -> Callable[[Tensor], Tensor]:
         model = openvino.Model([_openvino_layers(layers, lr)], [lr], "fdnn")
         hint = {"fp32": "f32", "bf16": "bf16"}[precision]
         settings = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
-        return openvino.compile_model(model, "CPU", settings)
+        return _core().compile_model(model, "CPU", settings)
 
     if precision == "bf16":
         _widen(graph)
