@@ -23,7 +23,7 @@ import pooch
 import requests
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fdnn.errors import UserError
+from fdnn.errors import UserError, one_line
 from fdnn.sets import PUBLISHED, data_root
 
 MANIFEST = Path(__file__).with_name("manifest.json")
@@ -191,6 +191,7 @@ def fetch(
     return len(missing)
 
 
+@one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     names = sorted({*PUBLISHED, *PUBLISHED.values()})
@@ -206,13 +207,7 @@ def main(args: Sequence[str] | None = None) -> int:
         parser.error(f"unknown set {unknown[0]!r}; choose from {' '.join(names)}")
     folders = [PUBLISHED.get(name, name) for name in options.sets] or list(PUBLISHED.values())
     root = options.root or data_root()
-    try:
-        count = fetch(
-            list(dict.fromkeys(folders)), root, options.mirror, options.jobs, options.timeout
-        )
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    count = fetch(list(dict.fromkeys(folders)), root, options.mirror, options.jobs, options.timeout)
     print(f"{', '.join(folders)}: complete and intact in {root} ({count} files fetched)")
     return 0
 

@@ -15,11 +15,9 @@ those of Timofte, De Smet, Van Gool (2014) with their numbers:
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,8 +27,7 @@ from torch.nn import functional as F
 from fdnn.errors import UserError
 from fdnn.models.aplus import SIDE, APlus, gradients
 from fdnn.resize import imresize
-from fdnn.sets import find_set
-from fitted import Stopwatch, hr_images, publish, record
+from fitted import main
 from ksvd import ksvd
 
 SIZES = 12
@@ -231,28 +228,5 @@ def fit(
     return net.eval(), len(low)
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--scale", type=int, required=True, help="magnification, such as 3")
-    parser.add_argument("--images", default="T91", help="name or folder of the images (T91)")
-    parser.add_argument("--output", type=Path, help="folder to make (checkpoints/aplus_xN)")
-    parser.add_argument("--seed", type=int, default=0, help="for the dictionary's start (0)")
-    options = parser.parse_args(args)
-    if options.scale < 2:
-        parser.error(f"--scale must be at least 2, got {options.scale}")
-    watch = Stopwatch()
-    folder = options.output or Path(f"checkpoints/aplus_x{options.scale}")
-    try:
-        images = find_set(options.images)
-        net, count = fit(hr_images(images, options.scale), options.scale, options.seed)
-        origin = record(net, images, options.seed, {"patches": count, **watch.minutes()})
-        publish(net, folder, origin, DEPARTURES)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("aplus", fit, DEPARTURES))

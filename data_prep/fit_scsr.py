@@ -10,10 +10,8 @@ parts of an atom are the rows of the two dictionaries.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -22,8 +20,7 @@ from torch.nn import functional as F
 from fdnn.errors import UserError
 from fdnn.models.scsr import SIDE, ScSR
 from fdnn.resize import imresize
-from fdnn.sets import find_set
-from fitted import Stopwatch, hr_images, publish, record
+from fitted import main
 from ksvd import ksvd
 
 ATOMS = 1024
@@ -111,28 +108,5 @@ def fit(
     return net.eval(), len(joint)
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--scale", type=int, required=True, help="magnification, such as 3")
-    parser.add_argument("--images", default="T91", help="name or folder of the images (T91)")
-    parser.add_argument("--output", type=Path, help="folder to make (checkpoints/scsr_xN)")
-    parser.add_argument("--seed", type=int, default=0, help="draws patches, starts K-SVD (0)")
-    options = parser.parse_args(args)
-    if options.scale < 2:
-        parser.error(f"--scale must be at least 2, got {options.scale}")
-    watch = Stopwatch()
-    folder = options.output or Path(f"checkpoints/scsr_x{options.scale}")
-    try:
-        images = find_set(options.images)
-        net, count = fit(hr_images(images, options.scale), options.scale, options.seed)
-        origin = record(net, images, options.seed, {"patches": count, **watch.minutes()})
-        publish(net, folder, origin, DEPARTURES)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("scsr", fit, DEPARTURES))

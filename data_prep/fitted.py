@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shlex
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fdnn.callbacks import git_commit, hardware
-from fdnn.errors import UserError
+from fdnn.errors import UserError, one_line
 from fdnn.evaluation import score
 from fdnn.images import luma, modcrop, read_image
 from fdnn.metrics import SetScores
@@ -34,16 +36,43 @@ def hr_images(images: ImageSet, scale: int) -> list[Tensor]:
     return [torch.from_numpy(np.ascontiguousarray(y))[None, None] / 255 for y in cropped]
 
 
-class Stopwatch:
-    """Measures a fit from now on."""
+@one_line
+def main(
+    name: str,
+    fit: Callable[[list[Tensor], int, int], tuple[Network, int]],
+    departures: str,
+    args: Sequence[str] | None = None,
+) -> int:
+    """Run the command line of a fit.
 
-    def __init__(self) -> None:
-        self._wall, self._cpu = time.monotonic(), time.process_time()
+    Args:
+        name: Of the method, for its weights.
+        fit: Maps images, scale and seed to a network and how many patches it was fitted to.
+        departures: What departs from the paper, as a Markdown list.
+        args: The command's arguments; default: those of the process.
 
-    def minutes(self) -> dict[str, float]:
-        """Return the time that passed, and the processor time, in minutes."""
-        wall, cpu = time.monotonic() - self._wall, time.process_time() - self._cpu
-        return {"minutes": round(wall / 60, 1), "cpu_minutes": round(cpu / 60, 1)}
+    Returns:
+        The exit status.
+    """
+    parser = argparse.ArgumentParser(description=f"Fit {name} to images.")
+    parser.add_argument("--scale", type=int, required=True, help="magnification, such as 3")
+    parser.add_argument("--images", default="T91", help="name or folder of the images (T91)")
+    parser.add_argument("--output", type=Path, help=f"folder to make (checkpoints/{name}_xN)")
+    parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (0)")
+    options = parser.parse_args(args)
+    if options.scale < 2:
+        parser.error(f"--scale must be at least 2, got {options.scale}")
+    wall, cpu = time.monotonic(), time.process_time()
+    images = find_set(options.images)
+    net, patches = fit(hr_images(images, options.scale), options.scale, options.seed)
+    about = {
+        "patches": patches,
+        "minutes": round((time.monotonic() - wall) / 60, 1),
+        "cpu_minutes": round((time.process_time() - cpu) / 60, 1),
+    }
+    folder = options.output or Path(f"checkpoints/{name}_x{options.scale}")
+    publish(net, folder, record(net, images, options.seed, about), departures)
+    return 0
 
 
 def record(net: Network, images: ImageSet, seed: int, about: dict[str, Any]) -> dict[str, Any]:

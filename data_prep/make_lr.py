@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fdnn.errors import UserError
+from fdnn.errors import UserError, one_line
 from fdnn.images import Array, list_images, modcrop, read_image, write_image
 from fdnn.resize import MatlabGeneration, imresize
 
@@ -46,6 +46,7 @@ def shrink(image: Array, scale: int, generation: MatlabGeneration = "r2017b") ->
     return np.ascontiguousarray(result[..., 0] if image.ndim == 2 else result)
 
 
+@one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -62,23 +63,19 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     if options.scale < 2:
         parser.error(f"--scale must be at least 2, got {options.scale}")
-    try:
-        files = list_images(options.source)
-        targets = [options.target / f"{file.stem}.png" for file in files]
-        written = [*targets, *((options.hr / t.name for t in targets) if options.hr else ())]
-        if len(set(written)) < len(written):
-            raise UserError("two results would get the same name; rename the images")
-        overwritten = {t.resolve() for t in written} & {f.resolve() for f in files}
-        if overwritten:
-            raise UserError(f"{overwritten.pop()} would be overwritten; choose another folder")
-        for file, target in zip(files, targets, strict=True):
-            hr = modcrop(read_image(file), options.scale)
-            write_image(target, shrink(hr, options.scale, options.generation))
-            if options.hr:
-                write_image(options.hr / target.name, hr)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    files = list_images(options.source)
+    targets = [options.target / f"{file.stem}.png" for file in files]
+    written = [*targets, *((options.hr / t.name for t in targets) if options.hr else ())]
+    if len(set(written)) < len(written):
+        raise UserError("two results would get the same name; rename the images")
+    overwritten = {t.resolve() for t in written} & {f.resolve() for f in files}
+    if overwritten:
+        raise UserError(f"{overwritten.pop()} would be overwritten; choose another folder")
+    for file, target in zip(files, targets, strict=True):
+        hr = modcrop(read_image(file), options.scale)
+        write_image(target, shrink(hr, options.scale, options.generation))
+        if options.hr:
+            write_image(options.hr / target.name, hr)
     print(f"{len(files)} LR images written to {options.target}")
     return 0
 

@@ -14,10 +14,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fdnn.errors import UserError
+from fdnn.errors import one_line
 from fdnn.shards import write_shards
 
 
+@one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -27,11 +28,7 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     if options.megabytes < 1:
         parser.error(f"--megabytes must be at least 1, got {options.megabytes}")
-    try:
-        shards = write_shards(options.sources, options.output, options.megabytes)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    shards = write_shards(options.sources, options.output, options.megabytes)
     print(f"{len(shards)} images in {len(shards.files)} shards written to {options.output}")
     return 0
 

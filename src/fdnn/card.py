@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fdnn.errors import UserError
+from fdnn.errors import UserError, one_line
 from fdnn.published import TABLE_3
 from fdnn.report import JSON_NAME
 from fdnn.results.keep import keep_record, keep_scores
@@ -115,6 +115,7 @@ def publish(run: Path, test: Path, target: Path, departures: str) -> None:
     (target / "README.md").write_text(card, encoding="utf-8")
 
 
+@one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
@@ -123,12 +124,8 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("target", type=Path, help="folder to make, such as checkpoints/fdnn_x3")
     parser.add_argument("--departures", type=Path, help="Markdown list of departures (default: -)")
     options = parser.parse_args(args)
-    try:
-        departures = options.departures.read_text() if options.departures else sys.stdin.read()
-        publish(options.run, options.test, options.target, departures)
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    departures = options.departures.read_text() if options.departures else sys.stdin.read()
+    publish(options.run, options.test, options.target, departures)
     print(f"published to {options.target}")
     return 0
 

@@ -25,7 +25,7 @@ from fdnn.callbacks import RunRecord
 from fdnn.configs import check_text, explain, restrict_imports
 from fdnn.dashboards import log_benchmark, log_weights
 from fdnn.data import SRDataModule
-from fdnn.errors import UserError
+from fdnn.errors import UserError, one_line
 from fdnn.evaluation import score
 from fdnn.logs import RunLogger
 from fdnn.models import Bicubic
@@ -306,6 +306,7 @@ def quiet_libraries() -> None:
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 
+@one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -337,12 +338,6 @@ def main(args: Sequence[str] | None = None) -> int:
             load_from_checkpoint_support=False,
             args=args if args is None else words,
         )
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.status
-    except OSError as error:
-        print(f"error: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-        return 1
     except RuntimeError as error:
         reason = nodes.lost_process(error) or " ".join(str(error).split())
         # A worker's end reaches us as an error of the loader, or of the pipe to the worker.

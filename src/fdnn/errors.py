@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+P = ParamSpec("P")
+
 
 class UserError(Exception):
     """A problem in what the user gave; its text says what, the value received, and the remedy.
@@ -14,3 +21,28 @@ class UserError(Exception):
 
 class ImageError(UserError):
     """An image file that cannot be read, or cannot be used for what was asked."""
+
+
+def one_line(main: Callable[P, int]) -> Callable[P, int]:
+    """End a command that fails for a reason its user can mend with one line on stderr.
+
+    Args:
+        main: Runs the command and returns its exit status.
+
+    Returns:
+        ``main``, for which :class:`UserError` and :class:`OSError` are messages and statuses.
+    """
+
+    @functools.wraps(main)
+    def run(*args: P.args, **kwargs: P.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return error.status
+        except OSError as error:
+            parts = filter(None, (error.strerror or str(error), error.filename))
+            print(f"error: {': '.join(map(str, parts))}", file=sys.stderr)
+            return 1
+
+    return run

@@ -10,7 +10,6 @@ that size, or the size of the whole HR image.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 
 from fdnn import report
-from fdnn.errors import ImageError, UserError
+from fdnn.errors import ImageError, UserError, one_line
 from fdnn.images import list_images, luma, modcrop, read_image
 from fdnn.metrics import WINDOW, BenchmarkScores, SetScores
 from fdnn.sets import ImageSet, find_set
@@ -93,6 +92,7 @@ def score_folder(folder: Path, images: ImageSet, scale: int, suffix: str = "") -
     return metric.of_set(images)
 
 
+@one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="train.py evaluate", description=__doc__)
@@ -106,20 +106,11 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--per_image", action="store_true", help="print a row for each image")
     options = parser.parse_args(args)
     name = options.name or options.sr.resolve().name
-    try:
-        images = find_set(options.hr)
-        results = {images.name: score_folder(options.sr, images, options.scale, options.suffix)}
-        report.show(name, options.scale, results, per_image=options.per_image)
-        if options.output:
-            benchmark = report.as_json(
-                name, options.scale, results, None, "none: scored from files"
-            )
-            path = report.write(options.output, benchmark)
-            print(f"scores written to {path} and {report.CSV_NAME}")
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-        return 1
+    images = find_set(options.hr)
+    results = {images.name: score_folder(options.sr, images, options.scale, options.suffix)}
+    report.show(name, options.scale, results, per_image=options.per_image)
+    if options.output:
+        benchmark = report.as_json(name, options.scale, results, None, "none: scored from files")
+        path = report.write(options.output, benchmark)
+        print(f"scores written to {path} and {report.CSV_NAME}")
     return 0

@@ -10,7 +10,7 @@ from fdnn.models import APlus, Bicubic
 from fdnn.report import JSON_NAME
 from fdnn.sets import find_set
 from fdnn.weights import FILE_NAME, load, sha256
-from fitted import hr_images
+from fitted import hr_images, main
 
 
 @pytest.fixture
@@ -92,7 +92,15 @@ def test_one_command_leaves_weights_and_card(small, photos, tmp_path, monkeypatc
     monkeypatch.setenv("FDNN_DATA", "sets")
     (tmp_path / "sets").mkdir()
     (tmp_path / "sets" / "Set5").symlink_to(photos)
-    assert fit_aplus.main(["--scale", "2", "--images", str(photos), "--seed", "7"]) == 0
+    assert (
+        main(
+            "aplus",
+            fit_aplus.fit,
+            fit_aplus.DEPARTURES,
+            ["--scale", "2", "--images", str(photos), "--seed", "7"],
+        )
+        == 0
+    )
     folder = tmp_path / "checkpoints" / "aplus_x2"
     net = load(folder)
     assert isinstance(net, APlus)
@@ -111,9 +119,17 @@ def test_one_command_leaves_weights_and_card(small, photos, tmp_path, monkeypatc
 
 def test_mistakes_are_one_line(photos, capsys, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert fit_aplus.main(["--scale", "3", "--images", "gone"]) == 1
+    assert (
+        main("aplus", fit_aplus.fit, fit_aplus.DEPARTURES, ["--scale", "3", "--images", "gone"])
+        == 1
+    )
     error = capsys.readouterr().err
     assert error.startswith("error: image set 'gone'")
     assert error.count("\n") == 1
-    assert fit_aplus.main(["--scale", "4", "--images", str(photos)]) == 1
+    assert (
+        main(
+            "aplus", fit_aplus.fit, fit_aplus.DEPARTURES, ["--scale", "4", "--images", str(photos)]
+        )
+        == 1
+    )
     assert "patches are too few for 1,024 atoms" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from fdnn.evaluation import score
 from fdnn.models import Bicubic, ScSR
 from fdnn.sets import find_set
 from fdnn.weights import load
-from fitted import hr_images
+from fitted import hr_images, main
 
 
 @pytest.fixture
@@ -47,10 +47,15 @@ def test_one_command_leaves_weights_and_card(small, photos, tmp_path, monkeypatc
     monkeypatch.setattr(fit_scsr, "ATOMS", 32)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FDNN_DATA", "none")
-    assert fit_scsr.main(["--scale", "2", "--images", str(photos)]) == 0
+    assert (
+        main("scsr", fit_scsr.fit, fit_scsr.DEPARTURES, ["--scale", "2", "--images", str(photos)])
+        == 0
+    )
     folder = tmp_path / "checkpoints" / "scsr_x2"
     assert isinstance(load(folder), ScSR)
     assert json.loads((folder / "run.json").read_text())["patches"] == 2000
     assert "orthogonal matching pursuit" in (folder / "README.md").read_text()
-    assert fit_scsr.main(["--scale", "3", "--images", "gone"]) == 1
+    assert (
+        main("scsr", fit_scsr.fit, fit_scsr.DEPARTURES, ["--scale", "3", "--images", "gone"]) == 1
+    )
     assert "error: image set 'gone'" in capsys.readouterr().err

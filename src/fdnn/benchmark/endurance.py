@@ -25,7 +25,7 @@ from PIL import Image
 from fdnn.callbacks import RunRecord, Throughput
 from fdnn.cli import quiet_libraries
 from fdnn.data import SRDataModule
-from fdnn.errors import UserError
+from fdnn.errors import UserError, one_line
 from fdnn.logs import RunLogger
 from fdnn.models import FDNN
 from fdnn.module import SuperResolution
@@ -195,6 +195,7 @@ def plot(runs: dict[str, list[Sample]], file: Path) -> None:
     figure.savefig(file, dpi=110)
 
 
+@one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m fdnn.benchmark.endurance", description=__doc__)
@@ -209,22 +210,18 @@ def main(args: Sequence[str] | None = None) -> int:
     quiet_libraries()
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    try:
-        if not PROC.is_dir():
-            raise UserError("/proc is needed to look at memory and open files: Linux only")
-        with tempfile.TemporaryDirectory() as folder:
-            runs = {
-                "training steps": train(options.steps, Path(folder) / "train"),
-                "files magnified": predict(options.files, Path(folder) / "predict"),
-            }
-        summary = {name: growth(samples) for name, samples in runs.items()}
-        result = {"summary": summary, "samples": runs}
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.with_suffix(".json").write_text(json.dumps(result) + "\n")
-        plot(runs, options.output.with_suffix(".png"))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.status
+    if not PROC.is_dir():
+        raise UserError("/proc is needed to look at memory and open files: Linux only")
+    with tempfile.TemporaryDirectory() as folder:
+        runs = {
+            "training steps": train(options.steps, Path(folder) / "train"),
+            "files magnified": predict(options.files, Path(folder) / "predict"),
+        }
+    summary = {name: growth(samples) for name, samples in runs.items()}
+    result = {"summary": summary, "samples": runs}
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    options.output.with_suffix(".json").write_text(json.dumps(result) + "\n")
+    plot(runs, options.output.with_suffix(".png"))
     for name, figures in summary.items():
         print(
             f"{name}: {figures['mib']:.0f} MiB, {figures['mib_per_1000']:+.3f} MiB per 1,000; "

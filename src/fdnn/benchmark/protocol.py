@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from fdnn.errors import UserError
+from fdnn.errors import one_line
 from fdnn.images import Array, luma, modcrop, read_image, rgb_to_ycbcr, split_alpha, ycbcr_to_rgb
 from fdnn.metrics import PEAK, psnr, shave, ssim, to_8_bit
 from fdnn.models import Bicubic, Network
@@ -153,6 +153,7 @@ def costs(net: Network, set_name: str) -> dict[str, tuple[float, float]]:
     return found
 
 
+@one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m fdnn.benchmark.protocol", description=__doc__)
@@ -160,27 +161,21 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", default="checkpoints/fdnn_x3", help="folder or file")
     parser.add_argument("--sets", nargs="+", default=["Set5", "Set14"])
     options = parser.parse_args(args)
-    try:
-        net = load(options.weights)
-        for set_name in options.sets:
-            table = Table(title=f"{set_name} x{net.scale}: PSNR / SSIM, difference to the protocol")
-            names = (net.title, "Bicubic")
-            for title in ("", *names):
-                table.add_column(title, justify="left" if not title else "right")
-            columns = [costs(network, set_name) for network in (net, Bicubic(net.scale))]
-            for choice in columns[0]:
-                cells = []
-                for column in columns:
-                    (p, s), (p0, s0) = column[choice], column["the protocol"]
-                    first = choice == "the protocol"
-                    cells.append(
-                        f"{p:.3f} / {s:.4f}" if first else f"{p - p0:+.3f} / {s - s0:+.4f}"
-                    )
-                table.add_row(choice, *cells)
-            Console(width=100).print(table)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    net = load(options.weights)
+    for set_name in options.sets:
+        table = Table(title=f"{set_name} x{net.scale}: PSNR / SSIM, difference to the protocol")
+        names = (net.title, "Bicubic")
+        for title in ("", *names):
+            table.add_column(title, justify="left" if not title else "right")
+        columns = [costs(network, set_name) for network in (net, Bicubic(net.scale))]
+        for choice in columns[0]:
+            cells = []
+            for column in columns:
+                (p, s), (p0, s0) = column[choice], column["the protocol"]
+                first = choice == "the protocol"
+                cells.append(f"{p:.3f} / {s:.4f}" if first else f"{p - p0:+.3f} / {s - s0:+.4f}")
+            table.add_row(choice, *cells)
+        Console(width=100).print(table)
     return 0
 
 

@@ -26,7 +26,7 @@ from fdnn.benchmark.timing import Case, alternate
 from fdnn.benchmark.training import device
 from fdnn.callbacks import hardware
 from fdnn.cost import multiply_adds, parameters
-from fdnn.errors import UserError
+from fdnn.errors import one_line
 from fdnn.files.atomic import replacing
 from fdnn.images import luma, read_image
 from fdnn.inference import upscale_luma
@@ -112,6 +112,7 @@ def show(result: Mapping[str, Any]) -> None:
     Console(width=120).print(table)
 
 
+@one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m fdnn.benchmark.zoo", description=__doc__)
@@ -126,16 +127,12 @@ def main(args: Sequence[str] | None = None) -> int:
         parser.error("two of the folders have the same name")
     if options.repeats < 1 or not 16 <= options.side <= 1024:
         parser.error("--repeats must be at least 1, --side 16 to 1024")
-    try:
-        result = measure(folders, options.repeats, options.side)
-        show(result)
-        if options.output:
-            with replacing(options.output / SPEED_NAME) as temporary:
-                temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-            print(f"written to {options.output / SPEED_NAME}")
-    except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    result = measure(folders, options.repeats, options.side)
+    show(result)
+    if options.output:
+        with replacing(options.output / SPEED_NAME) as temporary:
+            temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {options.output / SPEED_NAME}")
     return 0
 
 

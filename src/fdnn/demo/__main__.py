@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fdnn.demo import limits
 from fdnn.demo.handlers import find_networks
-from fdnn.errors import UserError
+from fdnn.errors import UserError, one_line
 
 
 def serve(host: str, port: int, weights: Path) -> None:
@@ -77,6 +77,7 @@ def serve(host: str, port: int, weights: Path) -> None:
             blocks.close(verbose=False)
 
 
+@one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -90,11 +91,7 @@ def main(args: Sequence[str] | None = None) -> int:
         "--weights", type=Path, default=Path("checkpoints"), help="weights, or a folder of them"
     )
     options = parser.parse_args(args)
-    try:
-        serve(options.host, options.port, options.weights)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    serve(options.host, options.port, options.weights)
     return 0
 
 

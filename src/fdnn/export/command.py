@@ -13,7 +13,6 @@ import importlib.util
 import json
 import logging
 import math
-import sys
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from typing import get_args
 import torch
 from torch.export import Dim, ExportedProgram
 
-from fdnn.errors import UserError
+from fdnn.errors import UserError, one_line
 from fdnn.export import parity
 from fdnn.export.graphs import Graph, Precision, build
 from fdnn.models import FDNN, Network
@@ -237,6 +236,7 @@ def _table(rows: Iterable[parity.Difference]) -> float:
     return largest
 
 
+@one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -265,25 +265,18 @@ def main(args: Sequence[str] | None = None) -> int:
         help="compare on these images too: a folder, or a set such as Set5 or sample-test",
     )
     options = parser.parse_args(args)
-    try:
-        if options.format and options.output.suffix != f".{options.format}":
-            raise UserError(
-                f"--format {options.format} does not fit --output {options.output}; let it end "
-                f"in .{options.format}"
-            )
-        if options.precision == "fp16" and options.check is None:
-            raise UserError(
-                "--precision fp16 is not exact; say on which images to measure what it costs, "
-                "such as --check sample-test"
-            )
-        images = find_set(options.check) if options.check is not None else None
-        export(options.weights, options.output, options.graph, options.precision, images)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-        return 1
+    if options.format and options.output.suffix != f".{options.format}":
+        raise UserError(
+            f"--format {options.format} does not fit --output {options.output}; let it end "
+            f"in .{options.format}"
+        )
+    if options.precision == "fp16" and options.check is None:
+        raise UserError(
+            "--precision fp16 is not exact; say on which images to measure what it costs, "
+            "such as --check sample-test"
+        )
+    images = find_set(options.check) if options.check is not None else None
+    export(options.weights, options.output, options.graph, options.precision, images)
     size = options.output.stat().st_size
     print(f"written to {options.output} ({options.graph}, {options.precision}, {size:,} bytes)")
     return 0

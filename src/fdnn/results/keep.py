@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fdnn.errors import UserError
+from fdnn.errors import UserError, one_line
 from fdnn.report import JSON_NAME
 from fdnn.results.records import METRICS_NAME, RECORD_NAME, read_run
 from fdnn.weights import FILE_NAME
@@ -83,6 +83,7 @@ def keep(target: Path, fit: Path | None, test: Path | None) -> None:
         keep_scores(test, target)
 
 
+@one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m fdnn.results.keep", description=__doc__)
@@ -93,14 +94,7 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     if not (options.fit or options.test):
         parser.error("nothing to keep: give --fit, --test or both")
-    try:
-        keep(options.target, options.fit, options.test)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-        return 1
+    keep(options.target, options.fit, options.test)
     print(f"kept in {options.target}")
     return 0
 

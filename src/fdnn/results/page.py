@@ -14,11 +14,10 @@ with which loss. Folders named ``t4_...`` belong to Table 4, one for each networ
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fdnn.errors import UserError
+from fdnn.errors import UserError, one_line
 from fdnn.results.ablations import PREFIX, of_table_1, of_table_4, table_1, table_4
 from fdnn.results.comparisons import table_2, table_3, to_the_best
 from fdnn.results.curves import draw_curves
@@ -186,6 +185,7 @@ def write(options: argparse.Namespace) -> None:
     output.write_text(page(runs, command, costs, curves, pictures), encoding="utf-8")
 
 
+@one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="train.py report", description=__doc__)
@@ -195,13 +195,6 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-curves", action="store_true", help="leave out what needs matplotlib")
     parser.add_argument("--no-pictures", action="store_true", help="leave out Figs. 4-7")
     options = parser.parse_args(args)
-    try:
-        write(options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-        return 1
+    write(options)
     print(f"report written to {options.output}")
     return 0
