@@ -104,7 +104,8 @@ def test_the_config_that_a_run_leaves_can_be_used(tiny, tmp_path, recwarn) -> No
     options = ["--config", str(saved), "--trainer.max_epochs", "1"]
     assert main(["test", *options, "--ckpt_path", str(run(tmp_path, 0))]) == 0
     assert main(["fit", *options]) == 0
-    again = tmp_path / "logs" / saved.stem / "version_1" / "config.yaml"
+    # It goes on under the name of the run.
+    again = run(tmp_path, 2) / "config.yaml"
     assert again.read_text() == saved.read_text().replace("max_epochs: 2", "max_epochs: 1")
 
 
@@ -237,7 +238,7 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", ["--data.train_sets", "[Set55]"], "Set55"),
         ("fit", ["--model.net.init_args.upsample_at", "1"], "upsample_at=1"),
         ("fit", ["--data.batch_size", "many"], "batch_size"),
-        ("fit", ["--model.margin", "4"], "margin=4 leaves nothing of patches of 8x8"),
+        ("fit", ["--data.margin", "4"], "margin=4 leaves nothing of patches of 8x8"),
         ("fit", ["--ckpt_path", "last"], "nothing to resume"),
         ("fit", ["--ckpt_path", "none.ckpt"], "none.ckpt"),
         ("fit", ["--ckpt_path", "junk.ckpt"], "junk.ckpt: damaged"),

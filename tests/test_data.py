@@ -35,8 +35,9 @@ def test_senseless_numbers(options, message) -> None:
 def test_own_folder_trains(photos) -> None:
     data = SRDataModule(3, [str(photos)], [str(photos)], patch_size=24, batch_size=4, num_workers=0)
     data.setup("fit")
-    lr, hr = next(iter(data.train_dataloader()))
+    lr, hr, counts = next(iter(data.train_dataloader()))
     assert (lr.shape, hr.shape) == ((4, 1, 8, 8), (4, 1, 24, 24))
+    assert counts.shape == lr.shape
     (loader,) = data.val_dataloader()
     assert len(loader) == 6
 

@@ -1,8 +1,10 @@
 import functools
 
+import lightning.pytorch as pl
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from fdnn.losses import PixelLoss
 from fdnn.models import FDNN, Bicubic
@@ -52,3 +54,33 @@ def test_channels_last_changes_nothing() -> None:
     lr = torch.rand(2, 1, 9, 8)
     plain = functools.reduce(lambda x, f: f(x), [net], lr).detach()
     assert torch.allclose(SuperResolution(net)(lr), plain, atol=1e-6)
+
+
+def test_pixels_that_do_not_count_teach_nothing() -> None:
+    lr, hr = torch.rand(2, 1, 8, 8), torch.rand(2, 1, 16, 16)
+    counts = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    counts[0, :, 2:, :5] = True
+    large = counts.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    class Data(pl.LightningDataModule):
+        train_scales = (2,)
+
+        def __init__(self, hr: Tensor) -> None:
+            super().__init__()
+            self.hr = hr
+
+        def train_dataloader(self) -> DataLoader:
+            return DataLoader([(lr, self.hr, counts)], batch_size=None)
+
+    def learn(hr: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        sgd = functools.partial(torch.optim.SGD, lr=1.0)
+        model = SuperResolution(FDNN(2, channels=4), PixelLoss(), sgd)
+        options = {"logger": False, "enable_checkpointing": False, "accelerator": "cpu"}
+        quiet = {"enable_progress_bar": False, "enable_model_summary": False}
+        pl.Trainer(max_epochs=2, **options, **quiet).fit(model, datamodule=Data(hr))
+        return torch.cat([p.detach().flatten() for p in model.net.parameters()])
+
+    learned = learn(hr)
+    assert torch.equal(learn(torch.where(large, hr, 0)), learned)
+    assert not torch.allclose(learn(torch.where(large, 0, hr)), learned)

@@ -30,7 +30,7 @@ def test_patches_are_aligned_and_turned_alike(random) -> None:
     holder = PairStore([], scale=3, patch_size=15)
     holder.pairs = [(hr, lr)]
     batches = TrainingBatches(holder, batch_size=64, seed=1)
-    lr_batch, hr_batch = batches[0]
+    lr_batch, hr_batch, _ = batches[0]
     assert lr_batch.shape == (64, 1, 5, 5)
     assert hr_batch.shape == (64, 1, 15, 15)
     windows = np.lib.stride_tricks.sliding_window_view(hr, (15, 15))[::3, ::3]
@@ -58,6 +58,46 @@ def test_every_place_is_drawn(photos) -> None:
     assert len(drawn) == 8 * places
 
 
+def holder_of_places(height: int, width: int) -> PairStore:
+    """A store of one image whose LR pixels say where they are: 100 y + x."""
+    y, x = np.mgrid[:height, :width]
+    holder = PairStore([], scale=2, patch_size=24)
+    holder.pairs = [(np.zeros((2 * height, 2 * width), np.uint8), np.float32(100 * y + x))]
+    return holder
+
+
+def test_with_a_margin_no_pixel_counts_near_a_border_inside_the_image() -> None:
+    batches = TrainingBatches(holder_of_places(20, 15), batch_size=200, seed=0, margin=3)
+    lr, _, counts = batches[0]
+    assert counts.dtype == torch.bool
+    ends = set()
+    for places, found in zip((lr[:, 0] * 255).round(), counts[:, 0], strict=True):
+        y, x = places // 100, places % 100
+        expected = torch.ones_like(found)
+        for at, side in ((y, 20), (x, 15)):
+            first, last = at.min(), at.max()
+            expected &= (at - first >= 3) | (first == 0)
+            expected &= (last - at >= 3) | (last == side - 1)
+            ends.add((side, bool(first == 0), bool(last == side - 1)))
+        assert torch.equal(found, expected)
+    assert len(ends) == 6  # at the beginning, at the end and between, along both axes
+
+
+def test_with_a_margin_the_ends_of_an_image_count_as_well() -> None:
+    batches = TrainingBatches(holder_of_places(40, 60), batch_size=20_000, seed=0, margin=2)
+    lr, _, counts = batches[0]
+    places = (lr[counts] * 255).round().long()
+    times = torch.bincount(places, minlength=4000).view(40, 100)[:, :60].float()
+    times /= times.mean()
+    rows, columns = times.mean(dim=1), times.mean(dim=0)
+    assert 0.4 < min(rows.min(), columns.min()) < max(rows.max(), columns.max()) < 1.7
+    # Without, an end's pixel lies in one place, and one inside in twelve.
+    lr, _, counts = TrainingBatches(batches.store, batch_size=20_000, seed=0)[0]
+    assert counts.all()
+    rows = torch.bincount((lr * 255).round().long().flatten() // 100).float()
+    assert 9 < rows[20] / rows[0] < 16
+
+
 def test_same_seed_same_batches_with_any_number_of_workers(photos) -> None:
     batches = TrainingBatches(store(photos), batch_size=8, seed=7)
 
@@ -65,7 +105,7 @@ def test_same_seed_same_batches_with_any_number_of_workers(photos) -> None:
         loader = torch.utils.data.DataLoader(
             batches, batch_size=None, sampler=range(6), num_workers=workers
         )
-        return [hr for _, hr in loader]
+        return [hr for _, hr, _ in loader]
 
     alone, helped = draw(0), draw(2)
     assert all(torch.equal(a, b) for a, b in zip(alone, helped, strict=True))
@@ -177,8 +217,7 @@ def test_scales_take_turns(photos) -> None:
     ]
     batches = InTurn(sources)
     for number in range(7):
-        lr, hr = batches[number]
+        lr, *rest = batches[number]
         expected = sources[number % 3][number]
-        assert torch.equal(lr, expected[0])
-        assert torch.equal(hr, expected[1])
+        assert all(map(torch.equal, (lr, *rest), expected))
         assert lr.shape == (3, 1, *[24 // (2 + number % 3)] * 2)

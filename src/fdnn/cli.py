@@ -87,6 +87,14 @@ class Parser(LightningArgumentParser):
         return super().parse_string(content, *args, **kwargs)
 
 
+def run_name(config: Path) -> str:
+    """Name a run after its config, or after the run that kept it as ``config.yaml``."""
+    if config.name != "config.yaml":
+        return config.stem
+    folder = config.resolve().parent
+    return (folder.parent if folder.name.startswith("version_") else folder).name
+
+
 class CLI(LightningCLI):
     """Builds network, data and Trainer from a config and runs one subcommand."""
 
@@ -108,7 +116,7 @@ class CLI(LightningCLI):
         command = self.config["subcommand"]
         config = self.config[command]
         files = config.get("config") or []
-        self.run_name = Path(str(files[0])).stem if files else "fdnn"
+        self.run_name = run_name(Path(str(files[0]))) if files else "fdnn"
         if config["trainer"]["default_root_dir"] is None:
             config["trainer"]["default_root_dir"] = DEFAULT_ROOT
         given = config.get("ckpt_path")

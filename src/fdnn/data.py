@@ -11,13 +11,12 @@ from typing import Any
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from fdnn.errors import UserError
 from fdnn.evaluation import BenchmarkImages
 from fdnn.images import Array
-from fdnn.patches import InTurn, OnError, PairStore, TrainingBatches
+from fdnn.patches import Batch, InTurn, OnError, PairStore, TrainingBatches
 from fdnn.sets import find_set
 from fdnn.shards import Shards, find_images
 from fdnn.teachers import Teachers
@@ -59,6 +58,8 @@ class SRDataModule(pl.LightningDataModule):
         val_sets: Sets to validate on after every epoch, likewise.
         test_sets: Sets for ``test``, likewise.
         patch_size: Side of the HR patches in pixels; a multiple of each scale.
+        margin: LR pixels at the border of a patch that the loss leaves out, unless the image itself
+            ends there, see :class:`fdnn.patches.TrainingBatches`.
         batch_size: Pairs in an optimizer step, over all processes and accumulated parts.
         steps_per_epoch: Optimizer steps that make an epoch.
         resized_copies: Also train on each image shrunk by these factors.
@@ -84,6 +85,7 @@ class SRDataModule(pl.LightningDataModule):
         val_sets: Sequence[str] = ("Set5",),
         test_sets: Sequence[str] = ("Set5", "Set14", "B100"),
         patch_size: int = 72,
+        margin: int = 0,
         batch_size: int = 16,
         steps_per_epoch: int = 1000,
         resized_copies: Sequence[float] = (),
@@ -101,6 +103,11 @@ class SRDataModule(pl.LightningDataModule):
                 raise UserError(f"scale must be at least 2, got {each}")
             if patch_size < each or patch_size % each:
                 raise UserError(f"patch_size={patch_size} must be a multiple of scale={each}")
+        lr_patch = patch_size // max(train_scales or [scale])
+        if not 0 <= 2 * margin < lr_patch:
+            raise UserError(
+                f"margin={margin} leaves nothing of patches of {lr_patch}x{lr_patch} LR pixels"
+            )
         if batch_size < 1 or steps_per_epoch < 1:
             raise UserError(
                 f"batch_size={batch_size} and steps_per_epoch={steps_per_epoch} must be at least 1"
@@ -113,6 +120,7 @@ class SRDataModule(pl.LightningDataModule):
         self.val_sets = list(val_sets)
         self.test_sets = list(test_sets)
         self.patch_size = patch_size
+        self.margin = margin
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
         self.resized_copies = list(resized_copies)
@@ -162,14 +170,12 @@ class SRDataModule(pl.LightningDataModule):
             Teachers(self.teachers, scale) if self.teachers else None,
         )
 
-    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+    def train_dataloader(self) -> DataLoader[Batch]:
         """One item is one process's part of a batch, see :class:`fdnn.patches.TrainingBatches`."""
         self.setup("fit")
         parts = self.trainer.accumulate_grad_batches if self.trainer is not None else 1
-        shares = (self._rank(), self._world_size(), parts)
-        batches = InTurn(
-            [TrainingBatches(store, self.batch_size, self.seed, *shares) for store in self.stores]
-        )
+        options = (self.batch_size, self.seed, self._rank(), self._world_size(), parts, self.margin)
+        batches = InTurn([TrainingBatches(store, *options) for store in self.stores])
         return DataLoader(
             batches,
             batch_size=None,
@@ -225,6 +231,5 @@ def _leave_signals_to_trainer(worker: int) -> None:  # noqa: ARG001
         signal.signal(signum, pass_once)
 
 
-def _as_arrays(batch: Any) -> tuple[Array, Array]:
-    lr, hr = batch
-    return lr.numpy(), hr.numpy()
+def _as_arrays(batch: Any) -> tuple[Array, ...]:
+    return tuple(tensor.numpy() for tensor in batch)

@@ -18,10 +18,11 @@ from fdnn.engines import Engine, Precision, compiler_works, with_engine
 from fdnn.errors import UserError
 from fdnn.images import MAX_PIXELS
 from fdnn.losses import MSEKLLoss
-from fdnn.metrics import BenchmarkScores, SetScores, shave
+from fdnn.metrics import BenchmarkScores, SetScores
 from fdnn.models import Network
 from fdnn.models.ensemble import SelfEnsemble
 from fdnn.optim import parameter_groups
+from fdnn.patches import Batch
 from fdnn.predict.magnify import Track, magnify_file, untracked
 from fdnn.runs import set_aside
 from fdnn.weights import CKPT_KEY, describe
@@ -46,9 +47,6 @@ class SuperResolution(pl.LightningModule):
             at the end of training.
         warmup_steps: The learning rate rises linearly over so many optimizer steps.
         final_lr: Where ``cosine`` ends, as a fraction of the learning rate.
-        margin: LR pixels left out of the loss on each side of a patch. Near its border the
-            network sees zeros where whole images have more image, so that training there
-            is spent on something else than what is tested.
         compile: Train through ``torch.compile``; falls back to eager mode, with a notice,
             where no compiler works.
         weights: Trained weights for ``validate``, ``test`` and ``predict`` when no
@@ -75,7 +73,6 @@ class SuperResolution(pl.LightningModule):
         schedule: Schedule = "constant",
         warmup_steps: int = 0,
         final_lr: float = 0.01,
-        margin: int = 0,
         compile: bool = False,  # noqa: A002
         weights: str | None = None,
         start: str | None = None,
@@ -91,7 +88,6 @@ class SuperResolution(pl.LightningModule):
         self.schedule: Schedule = schedule
         self.warmup_steps = warmup_steps
         self.final_lr = final_lr
-        self.margin = margin
         self.compile_net = compile
         self.weights = weights
         self.start = start
@@ -130,17 +126,12 @@ class SuperResolution(pl.LightningModule):
     # ---- training -----------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Check scales and margin, and switch compilation on, if asked for and possible."""
+        """Check scales, and switch compilation on, if asked for and possible."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         try:
             nets = [self.net.at(scale) for scale in data.train_scales]
         except ValueError as error:
             raise UserError(f"data.train_scales={data.train_scales}: {error}") from None
-        lr_patch = data.patch_size // max(data.train_scales)
-        if not 0 <= 2 * self.margin < lr_patch:
-            raise UserError(
-                f"margin={self.margin} leaves nothing of patches of {lr_patch}x{lr_patch} LR pixels"
-            )
         self.train_forwards = {net.scale: net.forward for net in nets}
         if self.compile_net and compiler_works(self.device):
             # Every scale has its own size of patches, and is compiled for it.
@@ -148,18 +139,19 @@ class SuperResolution(pl.LightningModule):
                 net.scale: torch.compile(net.forward, dynamic=False) for net in nets
             }
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor | None:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Compute the loss of one batch of patches and log its terms.
 
         Raises:
             UserError: If the loss is not finite, see ``on_nonfinite``.
         """
-        lr, hr = batch
+        lr, hr, counts = batch
         scale = hr.shape[-1] // lr.shape[-1]
         kept = self._statistics()
         sr = self.train_forwards[scale](lr.contiguous(memory_format=torch.channels_last))
-        border = self.margin * scale
-        terms: dict[str, Tensor] = self.criterion(shave(sr, border), shave(hr, border))
+        # Pixels that do not count are no error, and have no gradient.
+        counts = counts.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
+        terms: dict[str, Tensor] = self.criterion(torch.where(counts, sr, hr), hr)
         self._log_terms(terms, batch_idx)
         loss: Tensor = terms["loss"]
         if not self._spoiled(loss, lr, hr):

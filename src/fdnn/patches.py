@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import tempfile
 import zlib
@@ -33,6 +34,7 @@ from fdnn.metrics import to_8_bit
 from fdnn.resize import imresize
 from fdnn.shards import Member, Shards
 from fdnn.teachers import Teachers
+from fdnn.weights import sha256
 
 # Albumentations asks the network for a newer version of itself at import unless told not to.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -41,6 +43,7 @@ log = logging.getLogger(__name__)
 
 OnError = Literal["strict", "skip"]
 Pair = tuple[NDArray[np.uint8], NDArray[np.float32]]
+Batch = tuple[Tensor, Tensor, Tensor]
 
 
 def make_pair(hr: Array, scale: int) -> Pair:
@@ -121,6 +124,10 @@ class PairStore:
         for source in self.sources:
             if isinstance(source, Shards):
                 facts.append(source.sha256())
+                continue
+            if self.teachers and source.exists():
+                # What takes minutes to make is not made again for a copy of the same images.
+                facts.append(sha256(source))
                 continue
             stat = source.stat() if source.exists() else None
             facts.append([str(source.resolve()), stat and stat.st_size, stat and stat.st_mtime_ns])
@@ -269,13 +276,17 @@ class PairStore:
             self._map()
 
 
-class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
+class TrainingBatches(Dataset[Batch]):
     """Random batches of aligned patches, each a function of the seed and its number alone.
 
     Every place of every image is drawn with equal probability; one of the eight rotations
     and flips (the dihedral group D4, Sec. 4.1.4) is applied to both patches of a pair. Batch
     ``i`` is drawn as a whole, then each process and each of its ``parts`` takes its share: the
     same batches come out with any number of workers, processes and accumulated parts.
+
+    Near the border of a patch a network sees zeros where the image goes on. With a ``margin``, the
+    pixels there do not count, unless the image itself ends there; and places along its ends are
+    drawn more often, so that its first pixels count about as often as any others.
 
     Args:
         store: Where patches are cut from.
@@ -285,6 +296,7 @@ class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
         world_size: Number of processes.
         parts: Parts of a process's share, whose gradients are accumulated; items ``parts * i``
             and those after it make batch ``i``. ``world_size * parts`` must divide ``batch_size``.
+        margin: LR pixels, less than half of a patch.
 
     Raises:
         UserError: If the batch cannot be shared evenly.
@@ -298,6 +310,7 @@ class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
         rank: int = 0,
         world_size: int = 1,
         parts: int = 1,
+        margin: int = 0,
     ) -> None:
         shares = world_size * parts
         if batch_size % shares:
@@ -315,18 +328,28 @@ class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
         self.parts = parts
         self.share = batch_size // shares
         self.lr_size = store.patch_size // store.scale
-        places = [
-            (lr.shape[0] - self.lr_size + 1) * (lr.shape[1] - self.lr_size + 1)
-            for _, lr in store.pairs
-        ]
-        self.ends = np.cumsum(places)
+        self.margin = margin
+        # Places that lie over the end of an image by so much are moved to it. Half of the pixels
+        # that count is the middle between too few patches for the first pixels and too many for
+        # those behind them.
+        self.over = (self.lr_size - 2 * margin) // 2 if margin else 0
+        self.ends = np.cumsum([math.prod(self._places(lr)) for _, lr in store.pairs])
         # HR and LR differ in size, which Compose would otherwise refuse.
         self.augment = A.Compose(
-            [A.D4(p=1)], additional_targets={"lr": "image"}, is_check_shapes=False
+            [A.D4(p=1)], additional_targets={"lr": "image", "counts": "mask"}, is_check_shapes=False
         )
 
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        """Return part ``number``: LR ``(n, 1, p, p)`` and HR ``(n, 1, s p, s p)`` in [0, 1]."""
+    def _places(self, lr: Array) -> tuple[int, int]:
+        height, width = (side - self.lr_size + 1 + 2 * self.over for side in lr.shape)
+        return height, width
+
+    def __getitem__(self, number: int) -> Batch:
+        """Return part ``number``.
+
+        Returns:
+            LR ``(n, 1, p, p)`` and HR ``(n, 1, s p, s p)`` in [0, 1], and which LR pixels count,
+            ``(n, 1, p, p)`` bool.
+        """
         step, part = divmod(number, self.parts)
         first = (self.rank * self.parts + part) * self.share
         mine = slice(first, first + self.share)
@@ -334,24 +357,33 @@ class TrainingBatches(Dataset[tuple[Tensor, Tensor]]):
         places = random.integers(self.ends[-1], size=self.batch_size)
         seeds = random.integers(2**32, size=self.batch_size)
         cut = [self._cut(int(p), int(s)) for p, s in zip(places[mine], seeds[mine], strict=True)]
-        lr = torch.from_numpy(np.stack([lr for lr, _ in cut]))[:, None]
-        hr = torch.from_numpy(np.stack([hr for _, hr in cut]))[:, None]
-        return lr / 255, hr.float() / 255
+        stacked = (np.stack(each)[:, None] for each in zip(*cut, strict=True))
+        lr, hr, counts = map(torch.from_numpy, stacked)
+        return lr / 255, hr.float() / 255, counts
 
-    def _cut(self, place: int, seed: int) -> tuple[Array, Array]:
+    def _cut(self, place: int, seed: int) -> tuple[Array, Array, Array]:
         image = int(np.searchsorted(self.ends, place, side="right"))
         hr, lr = self.store.pairs[image]
         before = int(self.ends[image - 1]) if image else 0
-        y, x = divmod(place - before, lr.shape[1] - self.lr_size + 1)
-        p, s = self.lr_size, self.store.scale
-        self.augment.set_random_seed(seed)
-        both = self.augment(
-            image=hr[y * s : (y + p) * s, x * s : (x + p) * s], lr=lr[y : y + p, x : x + p]
+        p, s, m = self.lr_size, self.store.scale, self.margin
+        last = np.array(lr.shape) - p
+        y, x = np.clip(np.array(divmod(place - before, self._places(lr)[1])) - self.over, 0, last)
+        rows, columns = (
+            slice(m if at else 0, p - m if at < end else p)
+            for at, end in zip((y, x), last, strict=True)
         )
-        return both["lr"], both["image"]
+        counts = np.zeros((p, p), bool)
+        counts[rows, columns] = True
+        self.augment.set_random_seed(seed)
+        turned = self.augment(
+            image=hr[y * s : (y + p) * s, x * s : (x + p) * s],
+            lr=lr[y : y + p, x : x + p],
+            counts=counts,
+        )
+        return turned["lr"], turned["image"], turned["counts"]
 
 
-class InTurn(Dataset[tuple[Tensor, Tensor]]):
+class InTurn(Dataset[Batch]):
     """Batches of several scales, one of each in turn.
 
     Args:
@@ -361,7 +393,7 @@ class InTurn(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, sources: Sequence[TrainingBatches]) -> None:
         self.sources = list(sources)
 
-    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+    def __getitem__(self, number: int) -> Batch:
         """Return part ``number``, see :class:`TrainingBatches`; all parts of a batch are of one."""
         step = number // self.sources[0].parts
         return self.sources[step % len(self.sources)][number]

@@ -25,6 +25,7 @@ from fdnn.models import FDNN, Network
 from fdnn.models.literal import LiteralFDNN
 from fdnn.module import SuperResolution
 from fdnn.optim import MuonAdam
+from fdnn.patches import Batch
 
 #: LR side of a patch, and patches in a batch.
 PATCH = 24
@@ -157,9 +158,7 @@ def through_trainer(scale: int, repeats: int, count: int = 60) -> dict[str, Any]
     }
 
 
-def _plain_loop(
-    module: SuperResolution, batches: Iterator[tuple[Tensor, Tensor]], count: int
-) -> float:
+def _plain_loop(module: SuperResolution, batches: Iterator[Batch], count: int) -> float:
     """Train without Lightning on batches that are already there; return seconds a step."""
     net = module.net.to(device()).train()
     average = copy.deepcopy(net)
@@ -169,7 +168,7 @@ def _plain_loop(
     for i in range(count + 5):
         if i == 5:
             start = time.perf_counter()
-        lr, hr = ready[i % len(ready)]
+        lr, hr, _ = ready[i % len(ready)]
         with torch.autocast(device().type, torch.bfloat16):
             sr = module.train_forwards[net.scale](lr.contiguous(memory_format=torch.channels_last))
             loss = module.criterion(sr, hr)["loss"]
