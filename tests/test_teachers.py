@@ -1,5 +1,6 @@
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +65,13 @@ def test_pairs_keep_their_lr_and_live_on_disk(weights, photos, tmp_path) -> None
         assert np.array_equal(target, Teachers(weights, 3).target(lr))
         assert not np.array_equal(target, hr)
     assert len(pickle.dumps(taught)) < 10_000
-    # Other teachers are another file.
+    # Other teachers, or other images, are another file; a copy of the same images is not.
     assert store(Teachers(weights[:1], 3)).file != taught.file
+    copy = shutil.copytree(photos, tmp_path / "copy", copy_function=shutil.copyfile)
+    options = {"cache_dir": tmp_path / "c", "teachers": Teachers(weights, 3)}
+    assert PairStore(list_images(copy), 3, 24, **options).file == taught.file
+    shutil.copyfile(copy / "photo1.png", copy / "photo2.png")
+    assert PairStore(list_images(copy), 3, 24, **options).file != taught.file
 
 
 @torch.no_grad()
