@@ -1,4 +1,4 @@
-"""The one exception that means "the user can mend this": shown as a single line."""
+"""The one exception that means "the user can mend this", and the line that commands end with."""
 
 from __future__ import annotations
 

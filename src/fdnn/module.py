@@ -126,7 +126,7 @@ class SuperResolution(pl.LightningModule):
     # ---- training -----------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Check scales, and switch compilation on, if asked for and possible."""
+        """Check scales and averaging; switch compilation on, if asked for and possible."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         try:
             nets = [self.net.at(scale) for scale in data.train_scales]

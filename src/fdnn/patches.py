@@ -279,10 +279,10 @@ class PairStore:
 class TrainingBatches(Dataset[Batch]):
     """Random batches of aligned patches, each a function of the seed and its number alone.
 
-    Every place of every image is drawn with equal probability; one of the eight rotations
-    and flips (the dihedral group D4, Sec. 4.1.4) is applied to both patches of a pair. Batch
-    ``i`` is drawn as a whole, then each process and each of its ``parts`` takes its share: the
-    same batches come out with any number of workers, processes and accumulated parts.
+    Without a margin, every place of every image is drawn with equal probability; one of the eight
+    rotations and flips (the dihedral group D4, Sec. 4.1.4) is applied to both patches of a pair.
+    Batch ``i`` is drawn as a whole, then each process and each of its ``parts`` takes its share:
+    the same batches come out with any number of workers, processes and accumulated parts.
 
     Near the border of a patch a network sees zeros where the image goes on. With a ``margin``, the
     pixels there do not count, unless the image itself ends there; and places along its ends are
