@@ -1,11 +1,16 @@
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
 from PIL import Image
+
+from fdnn.images import list_images
+from fdnn.pairs import PairStore
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "data_prep"))
@@ -40,6 +45,18 @@ def photos(tmp_path: Path, random: np.random.Generator) -> Path:
             folder / f"photo{i}.png"
         )
     return folder
+
+
+@pytest.fixture
+def store(photos) -> Callable[..., PairStore]:
+    """Makes the pairs of these photographs; its options are those of the class."""
+
+    def make(**options: Any) -> PairStore:
+        made = PairStore(list_images(photos), **{"scale": 3, "patch_size": 24, **options})
+        made.load()
+        return made
+
+    return make
 
 
 @pytest.fixture

@@ -1,28 +1,10 @@
-import pickle
-import shutil
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from fdnn.errors import ImageError, UserError
-from fdnn.images import list_images
-from fdnn.patches import InTurn, PairStore, TrainingBatches, make_pair
-from fdnn.resize import imresize
-
-
-def store(photos, **options) -> PairStore:
-    made = PairStore(list_images(photos), **{"scale": 3, "patch_size": 24, **options})
-    made.load()
-    return made
-
-
-def test_lr_is_made_from_the_whole_image(photos) -> None:
-    for hr, lr in store(photos).pairs:
-        expected = imresize(torch.from_numpy(hr).double(), 1 / 3)
-        assert torch.allclose(torch.from_numpy(lr), expected.float())
-        assert hr.shape == (3 * lr.shape[0], 3 * lr.shape[1])
+from fdnn.errors import UserError
+from fdnn.pairs import PairStore, make_pair
+from fdnn.patches import InTurn, TrainingBatches
 
 
 def test_patches_are_aligned_and_turned_alike(random) -> None:
@@ -49,8 +31,8 @@ def test_patches_are_aligned_and_turned_alike(random) -> None:
     assert len(seen) == 8
 
 
-def test_every_place_is_drawn(photos) -> None:
-    made = store(photos, patch_size=69)
+def test_every_place_is_drawn(store) -> None:
+    made = store(patch_size=69)
     made.pairs = made.pairs[:2]
     batches = TrainingBatches(made, batch_size=4000, seed=0)
     places = sum((lr.shape[0] - 22) * (lr.shape[1] - 22) for _, lr in made.pairs)
@@ -98,8 +80,8 @@ def test_with_a_margin_the_ends_of_an_image_count_as_well() -> None:
     assert 9 < rows[20] / rows[0] < 16
 
 
-def test_same_seed_same_batches_with_any_number_of_workers(photos) -> None:
-    batches = TrainingBatches(store(photos), batch_size=8, seed=7)
+def test_same_seed_same_batches_with_any_number_of_workers(store) -> None:
+    batches = TrainingBatches(store(), batch_size=8, seed=7)
 
     def draw(workers: int) -> list[torch.Tensor]:
         loader = torch.utils.data.DataLoader(
@@ -114,8 +96,8 @@ def test_same_seed_same_batches_with_any_number_of_workers(photos) -> None:
     assert not torch.equal(alone[0], other[0][1])
 
 
-def test_processes_share_what_one_would_draw(photos) -> None:
-    made = store(photos)
+def test_processes_share_what_one_would_draw(store) -> None:
+    made = store()
     whole = TrainingBatches(made, batch_size=6, seed=3)[5][1]
     shares = [TrainingBatches(made, 6, 3, rank, 3)[5][1] for rank in range(3)]
     assert torch.equal(torch.cat(shares), whole)
@@ -123,8 +105,8 @@ def test_processes_share_what_one_would_draw(photos) -> None:
         TrainingBatches(made, 6, 3, 0, 4)
 
 
-def test_accumulated_parts_are_what_one_step_would_draw(photos) -> None:
-    made = store(photos)
+def test_accumulated_parts_are_what_one_step_would_draw(store) -> None:
+    made = store()
     whole = TrainingBatches(made, batch_size=12, seed=3)[5][1]
     ranks = [TrainingBatches(made, 12, 3, rank, 2, parts=3) for rank in range(2)]
     shares = [batches[3 * 5 + part][1] for batches in ranks for part in range(3)]
@@ -133,88 +115,8 @@ def test_accumulated_parts_are_what_one_step_would_draw(photos) -> None:
         TrainingBatches(made, 12, 3, 0, 2, parts=4)
 
 
-def test_large_collections_live_on_disk(photos, tmp_path) -> None:
-    in_memory = store(photos, resized_copies=[0.7])
-    on_disk = store(photos, resized_copies=[0.7], memory_mb=0, cache_dir=tmp_path / "cache")
-    assert on_disk.file.is_file()
-    for one, other in zip(in_memory.pairs, on_disk.pairs, strict=True):
-        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-    written = on_disk.file.stat().st_mtime_ns
-    again = store(photos, resized_copies=[0.7], memory_mb=0, cache_dir=tmp_path / "cache")
-    assert again.file.stat().st_mtime_ns == written
-    sent = pickle.dumps(on_disk)
-    assert len(sent) < 10_000
-    assert np.array_equal(pickle.loads(sent).pairs[3][0], on_disk.pairs[3][0])
-    # Another choice, or another image, is another file.
-    assert store(photos, memory_mb=0, cache_dir=tmp_path / "cache").file != on_disk.file
-
-
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "deleted", "no index", "wrong index"])
-def test_a_damaged_file_is_named_and_made_anew(photos, tmp_path, caplog, damage) -> None:
-    options = {"memory_mb": 0, "cache_dir": tmp_path / "cache"}
-    whole = store(photos, **options)
-    file, index = whole.file, whole.file.with_suffix(".json")
-    content = file.read_bytes()
-    if damage == "truncated":
-        file.write_bytes(content[:-4096])
-    elif damage == "flipped":
-        file.write_bytes(content[:500] + bytes([content[500] ^ 1]) + content[501:])
-    elif damage == "deleted":
-        file.unlink()
-    elif damage == "no index":
-        index.unlink()
-    else:
-        index.write_text('{"shapes": []}')
-    again = PairStore(whole.sources, whole.scale, whole.patch_size, **options)
-    again.prepare()
-    again.load()
-    assert (f"{file} is damaged" in caplog.text) == (damage != "deleted")
-    assert file.read_bytes() == content
-    assert len(again.pairs) == 6
-
-
-def test_an_image_deleted_since_the_file_was_written(photos, tmp_path) -> None:
-    options = {"memory_mb": 0, "cache_dir": tmp_path / "cache"}
-    paths = store(photos, **options).sources
-    paths[2].unlink()
-    with pytest.raises(ImageError, match=r"photo2\.png: no such file"):
-        PairStore(paths, 2, 24, **options).load()
-    lenient = PairStore(paths, 2, 24, on_error="skip", **options)
-    lenient.load()
-    assert len(lenient.pairs) == 5
-    assert len(lenient.skipped) == 1
-
-
-def test_resized_copies(photos) -> None:
-    made = store(photos, resized_copies=[0.5])
-    assert len(made.pairs) == 12
-    # A copy smaller than the patch is left out.
-    assert len(store(photos, resized_copies=[0.5], patch_size=60).pairs) == 6
-
-
-def test_unusable_files(photos) -> None:
-    whole = photos / "photo3.png"
-    (photos / "broken.png").write_bytes(whole.read_bytes()[:200])
-    Image.fromarray(np.zeros((10, 200), np.uint8)).save(photos / "flat.png")
-    with pytest.raises(ImageError, match=r"broken\.png"):
-        store(photos)
-    lenient = store(photos, on_error="skip")
-    assert len(lenient.pairs) == 6
-    assert [("broken" in s, "flat.png: 10x200" in s) for s in lenient.skipped] == [
-        (True, False),
-        (False, True),
-    ]
-    shutil.copy(photos / "broken.png", photos.parent / "x.png")
-    for file in photos.glob("photo*"):
-        file.unlink()
-    with pytest.raises(UserError, match="none of the 2"):
-        store(photos, on_error="skip")
-
-
-def test_scales_take_turns(photos) -> None:
-    sources = [
-        TrainingBatches(store(photos, scale=scale), batch_size=3, seed=1) for scale in (2, 3, 4)
-    ]
+def test_scales_take_turns(store) -> None:
+    sources = [TrainingBatches(store(scale=scale), batch_size=3, seed=1) for scale in (2, 3, 4)]
     batches = InTurn(sources)
     for number in range(7):
         lr, *rest = batches[number]

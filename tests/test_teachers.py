@@ -11,7 +11,7 @@ from fdnn.cli import main
 from fdnn.errors import UserError
 from fdnn.images import list_images
 from fdnn.models import FDNN, FDNNPlus
-from fdnn.patches import PairStore
+from fdnn.pairs import PairStore
 from fdnn.teachers import Teachers
 from fdnn.weights import save_weights, sha256
 

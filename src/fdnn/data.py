@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader, Sampler
 from fdnn.errors import UserError
 from fdnn.evaluation import BenchmarkImages
 from fdnn.images import Array
-from fdnn.patches import Batch, InTurn, OnError, PairStore, TrainingBatches
+from fdnn.pairs import OnError, PairStore
+from fdnn.patches import Batch, InTurn, TrainingBatches
 from fdnn.sets import find_set
 from fdnn.shards import Shards, find_images
 from fdnn.teachers import Teachers

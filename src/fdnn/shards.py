@@ -5,7 +5,7 @@ training on shards draws the very batches that training on the folders draws. Be
 index that says how many there are, and the SHA-256 of each.
 
 Shards are read one after the other, each as a whole, when training starts; what is cut from
-them afterwards is kept by :class:`fdnn.patches.PairStore`, since every batch is drawn from all
+them afterwards is kept by :class:`fdnn.pairs.PairStore`, since every batch is drawn from all
 images. Object stores are reached through obstore, which takes its settings from the environment.
 """
 
