@@ -15,16 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fdnn.callbacks import git_commit, hardware
 from fdnn.errors import UserError, one_line
 from fdnn.evaluation import score
+from fdnn.files.digest import sha256
 from fdnn.images import luma, modcrop, read_image
 from fdnn.metrics import SetScores
 from fdnn.models import Network
+from fdnn.provenance import RECORD_NAME, git_commit, hardware, versions
 from fdnn.published import TABLE_3, method
-from fdnn.report import JSON_NAME, as_json, versions
+from fdnn.report import JSON_NAME, as_json
 from fdnn.sets import ImageSet, find_set
-from fdnn.weights import FILE_NAME, save_weights, sha256
+from fdnn.weights import FILE_NAME, save_weights
 
 #: Sets that fitted weights are scored on, where they are there.
 TEST_SETS = ("Set5", "Set14", "B100")
@@ -112,7 +113,7 @@ def publish(net: Network, folder: Path, origin: dict[str, Any], departures: str)
     save_weights(net, file)
     digest = sha256(file)
     origin = origin | {"weights_sha256": digest}
-    (folder / "run.json").write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
+    (folder / RECORD_NAME).write_text(json.dumps(origin, indent=1) + "\n", encoding="utf-8")
     print(f"weights written to {file}", flush=True)
     results: dict[str, SetScores] = {}
     for name in TEST_SETS:

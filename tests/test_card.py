@@ -6,10 +6,11 @@ import pytest
 from fdnn.card import main, publish
 from fdnn.errors import UserError
 from fdnn.evaluation import score
-from fdnn.models import FDNN
+from fdnn.files.digest import sha256
+from fdnn.models import FDNN, Bicubic
 from fdnn.report import JSON_NAME, as_json, write
 from fdnn.sets import find_set
-from fdnn.weights import FILE_NAME, load, save_weights, sha256
+from fdnn.weights import FILE_NAME, load, save_weights
 
 ROOT = Path(__file__).parents[1] / "checkpoints"
 CHECKPOINTS = sorted(file.parent for file in ROOT.rglob(FILE_NAME))
@@ -25,7 +26,8 @@ def finished(photos, tmp_path) -> tuple[Path, Path]:
         "parameters": 1234, "command": "python train", "git_commit": "abc", "seed": 0,
         "loss": "MSE + 0.1 KL",
         "steps": 10, "hours": 0.1, "hardware": "none", "precision": "32-true",
-        "versions": {"torch": "2"}, "images": {"T91": 91}, "data_sha256": {"T91": "f" * 64},
+        "versions": {"torch": "2"}, "images": {"T91": 91, "Set5": 5},
+        "data_sha256": {"T91": "f" * 64, "Set5": "e" * 64}, "averaged": True,
         "weights_sha256": digest, "left_out": ["/home/me/t20.bmp: 7x7: small"],
         "started_from": {"path": "/home/me/fdnn/a/last.ckpt", "sha256": "5" * 64},
         "teachers": [{"path": "b", "sha256": "7" * 64}],
@@ -68,6 +70,10 @@ def test_publishes_what_is_needed(finished, tmp_path) -> None:
 def test_scores_of_other_weights_are_refused(finished, tmp_path) -> None:
     run, test = finished
     save_weights(FDNN(3, channels=4), run / FILE_NAME)
+    with pytest.raises(UserError, match="not those of"):
+        publish(run, test, tmp_path / "out", "")
+    images = find_set(str(run.parent / "photos"))
+    write(test, as_json("Bicubic", 3, {"photos": score(Bicubic(3), images)}, None))
     with pytest.raises(UserError, match="not those of"):
         publish(run, test, tmp_path / "out", "")
     (run / "run.json").write_text("{")

@@ -1,6 +1,8 @@
 import csv
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +84,11 @@ def test_fit_leaves_weights_record_logs_and_pictures(tiny, tmp_path, capsys) -> 
     assert record["steps"] == 6
     assert record["loss"] == "MSE + KL"
     assert record["images"] == {str(tmp_path / "photos"): 6}
+    assert record["averaged"]
+    card = (folder / "README.md").read_text()
+    assert "photos (validation)" in card
+    assert "the averaged ones" in card
+    (command,) = re.findall("`(python src/train.py validate .*)`", card)
     assert (folder / "config.yaml").is_file()
     assert len(list((folder / "pictures").glob("photos_*.png"))) == 5
     rows = list(csv.DictReader((folder / "metrics.csv").open()))
@@ -94,6 +101,12 @@ def test_fit_leaves_weights_record_logs_and_pictures(tiny, tmp_path, capsys) -> 
     out = capsys.readouterr().out
     assert "FDNN, measured" in out
     assert "Bicubic, measured" in out
+    # What the card says can be done, and gives its scores.
+    kept = json.loads((folder / "benchmark.json").read_text())["sets"]["photos"]
+    capsys.readouterr()
+    assert main(command.split()[2:]) == 0
+    assert f"{kept['psnr']:.3f}" in capsys.readouterr().out
+    assert f"{kept['psnr']:.3f} | {kept['ssim']:.4f}" in card
 
 
 def test_the_config_that_a_run_leaves_can_be_used(tiny, tmp_path, recwarn) -> None:
@@ -156,6 +169,13 @@ def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path) -> None:
         assert torch.equal(value, resumed[key]), key
     record = json.loads((run(tmp_path, 2) / "run.json").read_text())
     assert "version_1" in record["resumed_from"]
+
+
+def test_a_checkpoint_in_the_folder_one_is_in(tiny, tmp_path) -> None:
+    assert main(["fit", *tiny, "--trainer.max_epochs", "1"]) == 0
+    shutil.copy(run(tmp_path, 0) / "checkpoints" / "last.ckpt", tmp_path / "last.ckpt")
+    assert main(["fit", *tiny, "--ckpt_path", "last.ckpt"]) == 0
+    assert json.loads((run(tmp_path, 1) / "run.json").read_text())["steps"] == 6
 
 
 def test_test_writes_scores_with_their_origin(tiny, tmp_path, capsys) -> None:
@@ -238,6 +258,12 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", ["--data.train_sets", "[Set55]"], "Set55"),
         ("fit", ["--model.net.init_args.upsample_at", "1"], "upsample_at=1"),
         ("fit", ["--data.batch_size", "many"], "batch_size"),
+        ("fit", ["--seed_everything", "-1"], "seed_everything must lie between 0"),
+        ("fit", ["--data.num_workers", "-1"], "num_workers must be at least 0"),
+        ("fit", ["--model.warmup_steps", "-1"], "warmup_steps=-1 must be at least 0"),
+        ("fit", ["--model.net.init_args.channels", "-1"], "negative dimension"),
+        ("fit", ["--model.net", "DRCN", "--model.net.recursions", "0"], "zero"),
+        ("fit", ["--model.net", "SRCNN", "--model.net.kernels", "[8,5,5]"], "must be odd, got 8"),
         ("fit", ["--data.margin", "4"], "margin=4 leaves nothing of patches of 8x8"),
         ("fit", ["--ckpt_path", "last"], "nothing to resume"),
         ("fit", ["--ckpt_path", "none.ckpt"], "none.ckpt"),

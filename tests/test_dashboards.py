@@ -5,12 +5,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import wandb
 import yaml
 
 from fdnn.cli import main
+from fdnn.dashboards import log_benchmark
+from fdnn.metrics import SetScores
+from fdnn.models import Bicubic
+from fdnn.sets import ImageSet
 from fdnn.weights import FILE_NAME
 
 ROOT = Path(__file__).parents[1]
@@ -105,6 +110,16 @@ def test_an_offline_run_holds_the_dashboard(offline, tmp_path) -> None:
     each = scores["sets"]["photos"]["images"]
     assert by_image == {name: (s["psnr"], s["ssim"]) for name, s in each.items()}
     assert [row[5] is not None for row in table["data"]] == [True, True, *[False] * 4]
+
+
+@pytest.mark.parametrize(("title", "printed"), [("FDNN + self-ensemble", 29.87), ("APlus", 27.35)])
+def test_the_table_has_the_papers_score(title, printed, tmp_path) -> None:
+    images = ImageSet("Set5", (tmp_path / "img_003_SRF_2_HR.png",))
+    scores = SetScores(images, 30.0, 0.9, [(30.0, 0.9)])
+    logged = {}
+    logger = SimpleNamespace(experiment=SimpleNamespace(log=logged.update))
+    log_benchmark(logger, {"Set5": scores}, Bicubic(3), title, strips=0)
+    assert logged["benchmark"].data == [["Set5", "butterfly", 30.0, 0.9, printed, None]]
 
 
 def test_sweep_config_names_options_that_exist(tmp_path, monkeypatch, capsys) -> None:

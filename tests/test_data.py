@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 import torch
 
@@ -25,6 +27,7 @@ def test_step_sampler_goes_on_where_training_stands() -> None:
         ({"scale": 2, "train_scales": [2, 5]}, "patch_size=72 must be a multiple of scale=5"),
         ({"scale": 3, "batch_size": 0}, "batch_size=0"),
         ({"scale": 3, "resized_copies": [1.5]}, "between 0 and 1"),
+        ({"scale": 3, "num_workers": -1}, "num_workers must be at least 0, got -1"),
     ],
 )
 def test_senseless_numbers(options, message) -> None:
@@ -53,6 +56,27 @@ def test_batches_from_a_worker_are_the_same(photos) -> None:
     for here, there in zip(*batches, strict=True):
         assert isinstance(there, torch.Tensor)
         assert torch.equal(here, there)
+
+
+def test_every_process_has_an_image_to_score(photos, monkeypatch) -> None:
+    """One without would not take part when scores are brought together, and all would wait."""
+    data = SRDataModule(3, [], [str(photos)])
+    monkeypatch.setattr(data, "_world_size", lambda: 8)
+    shares = []
+    for rank in range(8):
+        monkeypatch.setattr(data, "_rank", lambda rank=rank: rank)
+        (loader,) = data.val_dataloader()
+        shares.append([int(item["index"]) for item in loader])
+    assert shares == [[0], [1], [2], [3], [4], [5], [0], [1]]
+
+
+def test_sets_of_one_name(photos, tmp_path) -> None:
+    other = tmp_path / "more" / "photos"
+    shutil.copytree(photos, other)
+    data = SRDataModule(3, [], [str(photos)], [str(photos), str(other)])
+    data.setup("validate")
+    with pytest.raises(UserError, match="would both be called photos"):
+        data.setup("test")
 
 
 def test_nothing_to_train_on() -> None:

@@ -78,6 +78,12 @@ def test_openvino_runs_fdnn_only() -> None:
         with_engine(Bicubic(2), "openvino")
 
 
+def test_openvino_does_not_run_every_form_of_fdnn() -> None:
+    pytest.importorskip("openvino")
+    with pytest.raises(UserError, match="openvino cannot run this network: "):
+        with_engine(FDNN(3, upsample_at=3), "openvino")
+
+
 def test_signals_after_openvino_is_gone() -> None:
     """On AMX, the end of the child killed the process: see ``fdnn.engines._core``."""
     program = """

@@ -77,6 +77,11 @@ def test_colour_and_uncropped_files(photos, tmp_path, random) -> None:
             ["--suffix", "_x3"],
             "same name",
         ),
+        (
+            lambda sr: Image.new("L", (9, 9)).save(sr.parent / "photos" / "photo0.bmp"),
+            ["--suffix", "_x3"],
+            "photo0.bmp and",
+        ),
         (lambda sr: None, ["--scale", "0"], "at least 1, got 0"),
     ],
 )

@@ -82,6 +82,16 @@ def test_scores_do_not_depend_on_the_number_of_processes(tiny, photos, tmp_path)
         assert scores(run(*command, *DDP, processes, root=tmp_path / processes)) == alone
 
 
+def test_more_processes_than_images(tiny, photos, tmp_path) -> None:
+    for number in range(1, 6):
+        (photos / f"photo{number}.png").unlink()
+    save_weights(FDNN(2, channels=4), tmp_path / "weights" / FILE_NAME)
+    command = ["test", *tiny, "--ckpt_path", "weights"]
+    alone = scores(run(*command, root=tmp_path / "1"))
+    assert list(alone["photos"]["images"]) == ["photo0"]
+    assert scores(run(*command, *DDP, "2", root=tmp_path / "2")) == alone
+
+
 def test_processes_that_slurm_starts_share_the_images(tiny, tmp_path) -> None:
     """With the variables that srun sets for two nodes with a task each."""
     save_weights(FDNN(2, channels=4), tmp_path / "weights" / FILE_NAME)

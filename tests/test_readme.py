@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fdnn.files.digest import sha256
 from fdnn.published import TABLE_3
-from fdnn.weights import FILE_NAME, sha256
+from fdnn.weights import FILE_NAME
 
 ROOT = Path(__file__).parents[1]
 SETS = ("Set5", "Set14", "B100")

@@ -1,3 +1,5 @@
+import shutil
+
 import pytest
 
 from fdnn.errors import UserError
@@ -17,6 +19,12 @@ def test_folder_is_a_set(photos) -> None:
     before = images.sha256()
     images.paths[0].rename(photos / "renamed.png")
     assert find_set(str(photos)).sha256() != before
+
+
+def test_images_of_one_stem_keep_their_extensions(photos) -> None:
+    shutil.copy(photos / "photo1.png", photos / "photo1.bmp")
+    titles = find_set(str(photos)).titles()
+    assert titles[:4] == ["photo0", "photo1.bmp", "photo1.png", "photo2"]
 
 
 def test_published_sets(data) -> None:

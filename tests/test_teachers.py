@@ -9,11 +9,12 @@ import torch
 
 from fdnn.cli import main
 from fdnn.errors import UserError
+from fdnn.files.digest import sha256
 from fdnn.images import list_images
 from fdnn.models import FDNN, FDNNPlus
 from fdnn.pairs import PairStore
 from fdnn.teachers import Teachers
-from fdnn.weights import save_weights, sha256
+from fdnn.weights import save_weights
 
 ROOT = Path(__file__).parents[1]
 

@@ -39,8 +39,8 @@ def upscale(
               palette and CMYK become RGB as :func:`fdnn.files.modes.to_array` says;
             * a NumPy array, ``(h, w)`` or ``(h, w, c)``, uint8, uint16, or floating point in
               [0, 1]; c = 1 (gray), 2 (gray + alpha), 3 (RGB) or 4 (RGB + alpha);
-            * a torch tensor, ``(c, h, w)`` or ``(n, c, h, w)``, uint8, or floating point in
-              [0, 1]; c as above.
+            * a torch tensor, ``(c, h, w)`` or ``(n, c, h, w)``, uint8, uint16, or floating point
+              in [0, 1]; c as above.
         net: A network, or what :func:`fdnn.load` takes. For many images, load it once.
         tile: Side of the tiles in LR pixels that bound memory.
         self_ensemble: Average over the eight flips and turns of the image: eight times as
@@ -93,7 +93,7 @@ def _check_array(image: Array) -> None:
 
 def _check_tensor(image: Tensor) -> None:
     if image.dtype not in (torch.uint8, torch.uint16) and not image.dtype.is_floating_point:
-        raise TypeError(f"a tensor of pixels is uint8 or floating point, got {image.dtype}")
+        raise TypeError(f"a tensor of pixels is uint8, uint16 or floating point, got {image.dtype}")
     if image.dim() not in {3, 4} or image.shape[-3] not in {1, 2, 3, 4} or 0 in image.shape:
         raise ValueError(
             f"a tensor is (1 to 4, h, w) or (n, 1 to 4, h, w), got {tuple(image.shape)}"

@@ -4,46 +4,31 @@ from __future__ import annotations
 
 import json
 import logging
-import platform
 import shlex
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
-import torch
+from lightning.pytorch.callbacks import WeightAveraging
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
 from fdnn.errors import UserError
 from fdnn.files.atomic import replacing
+from fdnn.files.digest import sha256
 from fdnn.logs import METRICS_NAME, RunLogger
 from fdnn.module import SuperResolution
 from fdnn.pictures import strip
-from fdnn.report import versions
+from fdnn.provenance import RECORD_NAME, git_commit, hardware, versions
 from fdnn.runs import run_folder
 from fdnn.sets import find_set
 from fdnn.shards import find_images
-from fdnn.weights import FILE_NAME, find_weights, save_weights, sha256
+from fdnn.weights import FILE_NAME, find_weights, save_weights
 
 log = logging.getLogger(__name__)
-
-
-def git_commit() -> str:
-    """Return the commit of the source tree, with ``+`` if files were changed since."""
-    here = Path(__file__).parent
-
-    def git(*args: str) -> str:
-        command = ["git", "-C", str(here), *args]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown (not a git checkout)"
 
 
 class Throughput(pl.Callback):
@@ -186,6 +171,7 @@ class RunRecord(pl.Callback):
         module = cast(SuperResolution, pl_module)
         net, start = module.net, module.weights_file
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
         sets = {name: find_images(name) for name in [*data.train_sets, *data.val_sets]}
         self.started = time.monotonic()
         self.record = {
@@ -203,6 +189,7 @@ class RunRecord(pl.Callback):
             "images": {name: len(images) for name, images in sets.items()},
             "started_from": {"path": str(start), "sha256": sha256(start)} if start else None,
             "teachers": self.teachers,
+            "averaged": any(isinstance(c, WeightAveraging) for c in callbacks),
             "left_out": data.skipped,
             "resumed_from": str(trainer.ckpt_path) if trainer.ckpt_path else None,
         }
@@ -233,20 +220,9 @@ class RunRecord(pl.Callback):
             ("steps left out, their loss was not finite", module.spoiled_steps),
         ):
             if count:
-                log.warning("%d %s, see %s", count, what, run_folder(trainer) / "run.json")
+                log.warning("%d %s, see %s", count, what, run_folder(trainer) / RECORD_NAME)
 
     def _write(self, trainer: pl.Trainer) -> None:
         folder = run_folder(trainer)
-        with replacing(folder / "run.json") as temporary:
+        with replacing(folder / RECORD_NAME) as temporary:
             temporary.write_text(json.dumps(self.record, indent=1) + "\n")
-
-
-def hardware() -> str:
-    """Name the machine's processor and graphics cards."""
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
-        cpu = names[0].split(":", 1)[1].strip() if names else cpu
-    cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return ", ".join([f"{cpu} ({torch.get_num_threads()} threads)", *cards])

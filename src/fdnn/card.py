@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from fdnn.errors import UserError, one_line
+from fdnn.files.digest import sha256
+from fdnn.provenance import RECORD_NAME
 from fdnn.published import TABLE_3
 from fdnn.report import JSON_NAME
 from fdnn.results.keep import keep_record, keep_scores
-from fdnn.weights import FILE_NAME, sha256
+from fdnn.weights import FILE_NAME
 
 CONFIG_NAME = "config.yaml"
 
@@ -32,13 +34,16 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def text(name: str, record: dict[str, Any], benchmark: dict[str, Any], departures: str) -> str:
+def text(
+    name: str, record: dict[str, Any], benchmark: dict[str, Any], command: str, departures: str
+) -> str:
     """Write the card.
 
     Args:
         name: Of the weights.
         record: ``run.json`` of the run that made them.
         benchmark: ``benchmark.json`` of their test.
+        command: What prints these scores.
         departures: What departs from the paper, as a Markdown list.
 
     Returns:
@@ -49,15 +54,17 @@ def text(name: str, record: dict[str, Any], benchmark: dict[str, Any], departure
         f"# {name}",
         "",
         f"{benchmark['model']} at x{scale}, {record['parameters']:,} parameters. The weights are "
-        "the averaged ones at the end of the run, not chosen by a score.",
+        f"{'the averaged ones' if record.get('averaged') else 'those'} at the end of the run, "
+        "not chosen by a score.",
         "",
         "| set | images | PSNR dB | SSIM | paper's FDNN | paper's Bicubic |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
+    seen = {Path(given).name for given in record["data_sha256"]}
     for set_name, scores in benchmark["sets"].items():
         printed = [TABLE_3[method].get(set_name, {}).get(scale) for method in ("FDNN", "Bicubic")]
         cells = [f"{p[0]:.2f} / {p[1]:.4f}" if p else "not in the paper" for p in printed]
-        label = set_name + (" (validation)" if set_name == "Set5" else "")
+        label = set_name + (" (validation)" if set_name in seen else "")
         lines.append(
             f"| {label} | {len(scores['images'])} | {scores['psnr']:.3f} | {scores['ssim']:.4f} "
             f"| {cells[0]} | {cells[1]} |"
@@ -82,7 +89,7 @@ def text(name: str, record: dict[str, Any], benchmark: dict[str, Any], departure
         },
         "Weights": f"SHA-256 `{record['weights_sha256']}`",
     }
-    lines += ["", f"Scores as `python src/train.py test --config configs/{name}.yaml` prints them;"]
+    lines += ["", f"Scores as `{command}` prints them;"]
     lines += [f"the protocol is in `{JSON_NAME}` beside this card.", ""]
     lines += ["| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in facts.items())]
     return "\n".join([*lines, "", "Departures from the paper:", "", departures.strip(), ""])
@@ -100,18 +107,20 @@ def publish(run: Path, test: Path, target: Path, departures: str) -> None:
     Raises:
         UserError: If something is missing, or the scores are those of other weights.
     """
-    record, benchmark = _read(run / "run.json"), _read(test / JSON_NAME)
+    record, benchmark = _read(run / RECORD_NAME), _read(test / JSON_NAME)
     weights = run / FILE_NAME
     if not weights.is_file() or "steps" not in record:
         raise UserError(f"{run}: not the folder of a finished fit")
-    if not benchmark["weights"]["sha256"] == record["weights_sha256"] == sha256(weights):
+    scored = (benchmark["weights"] or {}).get("sha256")
+    if not scored == record["weights_sha256"] == sha256(weights):
         raise UserError(f"{test}: these scores are not those of {weights}")
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(weights, target / FILE_NAME)
     shutil.copyfile(run / CONFIG_NAME, target / CONFIG_NAME)
     keep_record(run, target)
     keep_scores(test, target)
-    card = text(target.name, record, benchmark, departures)
+    command = f"python src/train.py test --config configs/{target.name}.yaml"
+    card = text(target.name, record, benchmark, command, departures)
     (target / "README.md").write_text(card, encoding="utf-8")
 
 

@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,14 +26,17 @@ from fdnn.dashboards import log_benchmark, log_weights
 from fdnn.data import SRDataModule
 from fdnn.errors import UserError, one_line
 from fdnn.evaluation import score
+from fdnn.files.digest import sha256
 from fdnn.logs import RunLogger
 from fdnn.models import Bicubic
 from fdnn.module import SuperResolution
-from fdnn.predict.progress import PredictProgress
-from fdnn.predict.trainer import Trainer
+from fdnn.progress import PredictProgress
+from fdnn.provenance import RECORD_NAME
+from fdnn.quiet import quiet_libraries
 from fdnn.runs import SafeCheckpoints, newest_checkpoint, run_folder
 from fdnn.stops import StopSignals
-from fdnn.weights import load_weights, read_weights, sha256, start_weights
+from fdnn.trainer import Trainer
+from fdnn.weights import FILE_NAME, load_weights, read_weights, start_weights
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +118,9 @@ class CLI(LightningCLI):
         command = self.config["subcommand"]
         config = self.config[command]
         files = config.get("config") or []
+        seed = config["seed_everything"]
+        if not 0 <= int(seed) < 2**32:
+            raise UserError(f"seed_everything must lie between 0 and 2^32 - 1, got {seed}")
         self.run_name = run_name(Path(str(files[0]))) if files else "fdnn"
         if config["trainer"]["default_root_dir"] is None:
             config["trainer"]["default_root_dir"] = DEFAULT_ROOT
@@ -137,14 +142,20 @@ class CLI(LightningCLI):
             if not path.is_file():
                 raise UserError(f"no checkpoint at {path}")
             read_weights(path)
-        config["ckpt_path"] = str(path)
+        config["ckpt_path"] = str(path.absolute())
         config["weights_only"] = True
 
     def instantiate_classes(self) -> None:
         """Turn what a network or loss says of its arguments into a message for the user."""
         try:
             super().instantiate_classes()
-        except (ValueError, TypeError, MisconfigurationException) as error:
+        except (
+            ValueError,
+            TypeError,
+            ArithmeticError,
+            RuntimeError,
+            MisconfigurationException,
+        ) as error:
             raise UserError(" ".join(str(error).split())) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
@@ -192,7 +203,7 @@ class CLI(LightningCLI):
     def _wandb_id(self) -> str | None:
         """Find the W&B run of the training that is to be resumed."""
         checkpoint = self._get(self.config_init, "ckpt_path")
-        record = Path(checkpoint).parents[1] / "run.json" if checkpoint else None
+        record = Path(checkpoint).parents[1] / RECORD_NAME if checkpoint else None
         if record is None or not record.is_file():
             return None
         found: str | None = json.loads(record.read_text(encoding="utf-8")).get("wandb_id")
@@ -228,14 +239,20 @@ class CLI(LightningCLI):
         per_image = self._get(self.config_init, "per_image")
         report.show(name, self.model.scale, self.model.results, references, per_image)
         folder = run_folder(self.trainer)
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-        benchmark = report.as_json(name, self.model.scale, self.model.results, None)
-        text = card.text(self.run_name, record, benchmark, "* See config.yaml.")
+        record = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
+        file = folder / FILE_NAME
+        weights = {"path": str(file), "sha256": sha256(file)}
+        benchmark = report.as_json(name, self.model.scale, self.model.results, weights)
+        report.write(folder, benchmark)
+        options = f"--config {folder}/config.yaml --ckpt_path {folder}"
+        command = f"python src/train.py validate {options}"
+        text = card.text(self.run_name, record, benchmark, command, "* See config.yaml.")
         (folder / "README.md").write_text(text, encoding="utf-8")
         for logger in self.trainer.loggers:
             if isinstance(logger, WandbLogger):
                 log_weights(logger, folder, f"{type(self.model.net).__name__}_x{self.model.scale}")
         print(f"weights, card, pictures and logs: {folder}")
+        print(f"test these weights: python src/train.py test {options}")
 
     def before_validate(self) -> None:
         """Load the weights."""
@@ -282,7 +299,7 @@ class CLI(LightningCLI):
         for logger in self.trainer.loggers:
             if isinstance(logger, WandbLogger):
                 strips = self._get(self.config_init, "wandb").strips
-                log_benchmark(logger, self.model.results, self.model.net, strips)
+                log_benchmark(logger, self.model.results, self.model.runner, name, strips)
         print(f"scores written to {path} and {path.with_name(report.CSV_NAME).name}")
 
     def _show_scores(self) -> None:
@@ -290,28 +307,6 @@ class CLI(LightningCLI):
             per_image = self._get(self.config_init, "per_image")
             title, scale = self.model.title, self.model.scale
             report.show(title, scale, self.model.results, per_image=per_image)
-
-
-def quiet_libraries() -> None:
-    """Silence what libraries say that a user of this program cannot act on."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in (
-        "does not have many workers",
-        "It is recommended to use `self.log",  # scores are those of all processes already
-        "Grad strides do not match bucket view strides",
-        "LeafSpec",
-        "predict returned None",
-        "is not supported by the model summary",
-        "The dirpath has changed",
-        "smaller than the logging interval",
-        "exists and is not empty",
-        "JsonargparseDeprecationWarning",
-        "was deprecated in v4",
-    ):
-        warnings.filterwarnings("ignore", f"(?s).*{message}")
-    os.environ.setdefault("WANDB_SILENT", "true")
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
 
 
 @one_line

@@ -26,7 +26,9 @@ def multiply_adds(net: Network, lr: Tensor | None = None) -> float:
     """Count the multiplications of convolutions and matrix products per output pixel.
 
     Activations and sums do not count; a network's bicubic interpolation does, as the 5x5
-    convolution that :class:`fdnn.models.polyphase.PolyphaseBicubic` makes of it.
+    convolution that :class:`fdnn.models.polyphase.PolyphaseBicubic` makes of it. Not counted, being
+    products of other kinds: the bicubic interpolation of A+ and ScSR, and the single-channel layers
+    of FDNN plus (0.2 % of its work at x3).
 
     Args:
         net: Any network.

@@ -14,11 +14,12 @@ from lightning.pytorch.loggers import WandbLogger
 from fdnn.metrics import SetScores
 from fdnn.models import Network
 from fdnn.pictures import strip
-from fdnn.published import TABLE_2
+from fdnn.provenance import RECORD_NAME
+from fdnn.published import TABLE_2, method
 from fdnn.weights import FILE_NAME
 
 #: What an artifact of weights holds, as far as it is in the run's folder.
-ARTIFACT_FILES = (FILE_NAME, "README.md", "config.yaml", "run.json")
+ARTIFACT_FILES = (FILE_NAME, "README.md", "config.yaml", RECORD_NAME)
 
 
 def log_weights(logger: WandbLogger, folder: Path, name: str) -> None:
@@ -33,7 +34,7 @@ def log_weights(logger: WandbLogger, folder: Path, name: str) -> None:
 
 
 def log_benchmark(
-    logger: WandbLogger, results: Mapping[str, SetScores], net: Network, strips: int
+    logger: WandbLogger, results: Mapping[str, SetScores], net: Network, title: str, strips: int
 ) -> None:
     """Add the scores of a test as the table ``benchmark``, one row for each image.
 
@@ -41,18 +42,18 @@ def log_benchmark(
         logger: Of the test's run.
         results: Scores by set name.
         net: What was tested.
+        title: What tables call it.
         strips: So many images of each set get a picture: bicubic | network | original.
     """
     import wandb
 
-    name = net.title
     table = wandb.Table(columns=["set", "image", "psnr", "ssim", "paper_psnr", "picture"])
     for set_name, scores in results.items():
         images = scores.images
         rows = zip(images.paths, images.titles(), scores.per_image, strict=True)
-        for i, (path, title, (psnr, ssim)) in enumerate(rows):
-            picture: Any = wandb.Image(strip(path, {name: net}, net.scale)) if i < strips else None
+        for i, (path, image, (psnr, ssim)) in enumerate(rows):
+            picture: Any = wandb.Image(strip(path, {title: net}, net.scale)) if i < strips else None
             of_paper = set_name == "Set5" and net.scale == 3
-            printed = TABLE_2.get(title, {}).get(name) if of_paper else None
-            table.add_data(set_name, title, psnr, ssim, printed and printed[0], picture)
+            printed = TABLE_2.get(image, {}).get(method(title)) if of_paper else None
+            table.add_data(set_name, image, psnr, ssim, printed and printed[0], picture)
     logger.experiment.log({"benchmark": table})

@@ -56,8 +56,8 @@ class SRDataModule(pl.LightningDataModule):
         scale: Magnification that is validated, tested and, by default, trained.
         train_sets: Sets to train on: names (T91, BSDS200, sample-train, ...), folders, or shards
             (``data_prep/shard.py``) in folders or at URLs such as ``s3://bucket/name``.
-        val_sets: Sets to validate on after every epoch, likewise.
-        test_sets: Sets for ``test``, likewise.
+        val_sets: Sets to validate on after every epoch: names or folders.
+        test_sets: Sets for ``test``: names or folders.
         patch_size: Side of the HR patches in pixels; a multiple of each scale.
         margin: LR pixels at the border of a patch that the loss leaves out, unless the image itself
             ends there, see :class:`fdnn.patches.TrainingBatches`.
@@ -113,6 +113,8 @@ class SRDataModule(pl.LightningDataModule):
             raise UserError(
                 f"batch_size={batch_size} and steps_per_epoch={steps_per_epoch} must be at least 1"
             )
+        if num_workers < 0:
+            raise UserError(f"num_workers must be at least 0, got {num_workers}")
         if not all(0 < factor < 1 for factor in resized_copies):
             raise UserError(f"resized_copies must lie between 0 and 1, got {list(resized_copies)}")
         self.scale = scale
@@ -141,8 +143,17 @@ class SRDataModule(pl.LightningDataModule):
                 self._make_store(scale).prepare()
 
     def setup(self, stage: str) -> None:
-        """Load the training images (``fit``), so that a bad one is met before training."""
-        if stage == "fit" and not self.stores:
+        """Load the training images (``fit``), so that a bad one is met before training.
+
+        Raises:
+            UserError: If two sets that will be scored go by one name, or training images are bad.
+        """
+        _check_names(self.test_sets if stage == "test" else self.val_sets)
+        if stage == "fit":
+            self._load()
+
+    def _load(self) -> None:
+        if not self.stores:
             stores = [self._make_store(scale) for scale in self.train_scales]
             for store in stores:
                 store.load()
@@ -173,7 +184,7 @@ class SRDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """One item is one process's part of a batch, see :class:`fdnn.patches.TrainingBatches`."""
-        self.setup("fit")
+        self._load()
         parts = self.trainer.accumulate_grad_batches if self.trainer is not None else 1
         options = (self.batch_size, self.seed, self._rank(), self._world_size(), parts, self.margin)
         batches = InTurn([TrainingBatches(store, *options) for store in self.stores])
@@ -210,8 +221,10 @@ class SRDataModule(pl.LightningDataModule):
         loaders = []
         for name in names:
             dataset = BenchmarkImages(find_set(name), self.scale)
-            # Every process takes its own images; none is repeated to even out the shares.
-            share = range(self._rank(), len(dataset), self._world_size())
+            # Every process takes its own images; none is repeated to even out the shares. But all
+            # must take part: those behind the last image score one of another's, counted once.
+            first = self._rank() % len(dataset)
+            share = range(first, len(dataset), self._world_size())
             loaders.append(DataLoader(dataset, batch_size=None, sampler=share))
         return loaders
 
@@ -220,6 +233,19 @@ class SRDataModule(pl.LightningDataModule):
 
     def _world_size(self) -> int:
         return self.trainer.world_size if self.trainer is not None else 1
+
+
+def _check_names(names: Sequence[str]) -> None:
+    """Refuse sets whose scores would be kept under one name."""
+    known: dict[str, str] = {}
+    for given in names:
+        name = find_set(given).name
+        if name in known:
+            raise UserError(
+                f"{known[name]} and {given} would both be called {name} in tables and logs; "
+                "leave one out, or rename its folder"
+            )
+        known[name] = given
 
 
 def _leave_signals_to_trainer(worker: int) -> None:  # noqa: ARG001

@@ -112,7 +112,10 @@ def _openvino(net: Network, precision: Precision) -> Callable[[Tensor], Tensor]:
         raise UserError("openvino is not installed; pip install 'fdnn[openvino]'") from error
     if not isinstance(net, FDNN):
         raise UserError(f"openvino runs FDNN only, this is {type(net).__name__}")
-    graph = ConvolutionalFDNN(net)
+    try:
+        graph = ConvolutionalFDNN(net)
+    except ValueError as error:
+        raise UserError(f"openvino cannot run this network: {error}") from None
 
     def prepare(layers: nn.Sequential, precision: Precision) -> Any:
         # Built by hand: OpenVINO's own converter reports its use over the network.

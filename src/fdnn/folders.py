@@ -38,11 +38,8 @@ def match(images: ImageSet, folder: Path, suffix: str = "") -> list[Path]:
     Raises:
         UserError: If one is missing, or two have the same name.
     """
-    found: dict[str, Path] = {}
-    for path in list_images(folder):
-        if path.stem in found:
-            raise UserError(f"{found[path.stem]} and {path} have the same name; keep one of them")
-        found[path.stem] = path
+    _by_stem(images.paths)
+    found = _by_stem(list_images(folder))
     missing = [p.stem for p in images.paths if p.stem + suffix not in found]
     if missing:
         raise UserError(
@@ -51,6 +48,15 @@ def match(images: ImageSet, folder: Path, suffix: str = "") -> list[Path]:
             "images, see --suffix"
         )
     return [found[path.stem + suffix] for path in images.paths]
+
+
+def _by_stem(paths: Sequence[Path]) -> dict[str, Path]:
+    found: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in found:
+            raise UserError(f"{found[path.stem]} and {path} have the same name; keep one of them")
+        found[path.stem] = path
+    return found
 
 
 def _pair(sr_file: Path, hr_file: Path, scale: int) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ Inside the project an image is a NumPy array of its own bit depth (uint8 or uint
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,21 @@ def list_images(folder: Path) -> list[Path]:
     return files
 
 
+# Pillow warns of oddities in metadata that a user cannot act on.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+_opening = threading.Lock()
+
+
+def _open_any_size(path: Path | str) -> Image.Image:
+    """Open an image without Pillow's own limit, which is one for all threads."""
+    with _opening:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(path)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
 @contextmanager
 def open_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """Open an image file with Pillow; what goes wrong in the block becomes a clear message.
@@ -69,15 +85,10 @@ def open_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[Image
     Raises:
         ImageError: If the file is missing, unreadable, truncated or too large.
     """
-    limit = Image.MAX_IMAGE_PIXELS
     try:
-        # Pillow's own limit is one for the whole process.
-        Image.MAX_IMAGE_PIXELS = None
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about oddities in metadata
-            with Image.open(path) as image:
-                check_pixels(path, *image.size, max_pixels)
-                yield image
+        with _open_any_size(path) as image:
+            check_pixels(path, *image.size, max_pixels)
+            yield image
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -89,8 +100,6 @@ def open_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[Image
     except Exception as error:  # decoders meet damage with whatever comes to them
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(f"{path}: cannot be read ({reason})") from None
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
 
 
 def check_pixels(path: Path | str, width: int, height: int, max_pixels: int) -> None:

@@ -63,6 +63,9 @@ class SuperResolution(pl.LightningModule):
         engine_precision: ``fp32`` or ``bf16`` for that engine; published scores are ``fp32``.
         self_ensemble: ``validate``, ``test`` and ``predict`` average over the eight flips and
             turns of each image, at eight times the cost. Tables and files say so.
+
+    Raises:
+        ValueError: If ``warmup_steps`` or ``final_lr`` is out of range.
     """
 
     def __init__(
@@ -81,6 +84,11 @@ class SuperResolution(pl.LightningModule):
         engine_precision: Precision = "fp32",
         self_ensemble: bool = False,
     ) -> None:
+        if warmup_steps < 0 or not 0 <= final_lr <= 1:
+            raise ValueError(
+                f"warmup_steps={warmup_steps} must be at least 0, and final_lr={final_lr} "
+                "between 0 and 1"
+            )
         super().__init__()
         self.net: Network = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.criterion: nn.Module = loss or MSEKLLoss()
@@ -336,7 +344,11 @@ class SuperResolution(pl.LightningModule):
             if error.errno in {errno.ENOSPC, errno.EDQUOT}:
                 raise OSError(error.errno, error.strerror, str(target)) from None
             self.failures.append(f"{target}: {error.strerror or error}")
-        except (MemoryError, torch.OutOfMemoryError):
+        except (MemoryError, RuntimeError) as error:
+            # PyTorch has a class of its own for a lack of a GPU's memory, and none for the rest.
+            lacking = (MemoryError, torch.OutOfMemoryError)
+            if not isinstance(error, lacking) and "DefaultCPUAllocator" not in str(error):
+                raise
             self.failures.append(f"{source}: not enough memory")
 
     def on_predict_epoch_end(self) -> None:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,12 +24,12 @@ from rich.progress import track
 
 from fdnn.errors import ImageError, UserError
 from fdnn.files.atomic import replacing
+from fdnn.files.digest import sha256
 from fdnn.images import Array, count_pixels, luma, modcrop, read_image
 from fdnn.metrics import to_8_bit
 from fdnn.resize import imresize
 from fdnn.shards import Member, Shards
 from fdnn.teachers import Teachers
-from fdnn.weights import sha256
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ class PairStore:
         sources: Image files in any format that :func:`fdnn.images.read_image` reads, and shards
             of such files.
         scale: Magnification.
-        patch_size: HR pixels; images smaller than this cannot be used.
+        patch_size: HR pixels, a multiple of ``scale``; smaller images cannot be used.
         resized_copies: Also use each image shrunk by these factors (between 0 and 1).
             Copies that come out smaller than the patch are left out.
         on_error: ``"strict"`` stops at the first unusable file, ``"skip"`` leaves it out and
@@ -134,15 +133,15 @@ class PairStore:
 
     def _pairs_of(self, file: Path | Member) -> list[Pair] | str:
         """Make one file's pairs, or say why that cannot be done."""
-        smallest = max(self.patch_size, self.scale)
         try:
             image = luma(file.read() if isinstance(file, Member) else read_image(file))
-            if min(image.shape) < smallest:
+            if min(image.shape) < self.patch_size:
                 height, width = image.shape
                 raise ImageError(
                     f"{file.name if isinstance(file, Member) else file}: "
                     f"{height}x{width} is smaller than the patch of "
-                    f"{smallest}x{smallest}; choose a smaller patch_size, or on_error: skip"
+                    f"{self.patch_size}x{self.patch_size}; "
+                    "choose a smaller patch_size, or on_error: skip"
                 )
         except ImageError as error:
             if self.on_error == "strict":
@@ -153,9 +152,8 @@ class PairStore:
             copy = image
             if factor != 1:
                 copy = to_8_bit(imresize(torch.from_numpy(image), factor)).numpy()
-            copy = modcrop(copy, self.scale) if min(copy.shape) >= self.scale else copy
-            if min(copy.shape) >= smallest - smallest % self.scale:
-                hr, lr = make_pair(copy, self.scale)
+            if min(copy.shape) >= self.patch_size:
+                hr, lr = make_pair(modcrop(copy, self.scale), self.scale)
                 pairs.append((self.teachers.target(lr) if self.teachers else hr, lr))
         return pairs
 
@@ -199,11 +197,9 @@ class PairStore:
             ) from None
 
     def _write(self, file: Path) -> None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=".pairs-", dir=file.parent)
-        try:
-            shapes, checksum, size = [], 0, 0
-            with os.fdopen(handle, "wb") as out:
+        shapes, checksum, size = [], 0, 0
+        with replacing(file) as temporary:
+            with temporary.open("wb") as out:
                 for hr, lr in self._make():
                     shapes.append(lr.shape)
                     for part in (lr.tobytes(), hr.tobytes(), bytes(-hr.size % 4)):
@@ -213,10 +209,6 @@ class PairStore:
             index = {"shapes": shapes, "skipped": self.skipped, "size": size, "crc32": checksum}
             with replacing(file.with_suffix(".json")) as of_index:
                 of_index.write_text(json.dumps(index))
-            Path(temporary).replace(file)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
 
     def _damage(self, thorough: bool = True) -> str | None:
         """Say how the file differs from what was written; ``thorough`` reads it end to end."""

@@ -38,7 +38,7 @@ def _hr_and_lr(path: Path, scale: int) -> tuple[Array, Array]:
     """Read an HR image as 8 bits without alpha, and shrink it."""
     hr, _ = split_alpha(modcrop(read_image(path), scale))
     if hr.dtype == np.uint16:
-        hr = (hr // 257).astype(np.uint8)
+        hr = np.rint(hr / 257).astype(np.uint8)
     return hr, shrink(hr, scale)
 
 
@@ -103,8 +103,8 @@ def comparison(
             fits.
 
     Returns:
-        ``(h, w, 3)`` uint8: the HR image with the crop marked, then one crop for bicubic,
-        for each network, and for the HR image.
+        ``(h, w, 3)`` uint8: the HR image with the crop marked, then the crop of the HR image, of
+        bicubic's, and of each network's.
     """
     left, top, side = box
     hr, lr = _hr_and_lr(path, scale)

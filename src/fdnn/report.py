@@ -6,16 +6,16 @@ import csv
 import io
 import json
 import math
-import platform
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from fdnn.files.atomic import replacing
 from fdnn.metrics import PROTOCOL, SetScores
+from fdnn.provenance import versions
 from fdnn.published import TABLE_2, TABLE_3, method
 
 JSON_NAME = "benchmark.json"
@@ -25,12 +25,6 @@ CSV_NAME = "benchmark.csv"
 def _finite(value: float) -> float | None:
     """JSON has no infinity; the PSNR of identical images becomes null."""
     return value if math.isfinite(value) else None
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that scores may depend on."""
-    packages = ("fdnn", "torch", "torchmetrics", "lightning", "numpy", "pillow")
-    return {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}}
 
 
 def as_json(
@@ -43,7 +37,7 @@ def as_json(
     """Collect everything that is needed to trust or repeat a benchmark.
 
     Args:
-        model: Class name of the network.
+        model: What tables call the network, see ``SuperResolution.title``.
         scale: Magnification.
         results: Scores by set name.
         weights: ``path`` and ``sha256`` of the weight file, or None without one.
@@ -74,9 +68,9 @@ def as_json(
 
 def write(folder: Path, benchmark: Mapping[str, Any]) -> Path:
     """Write ``benchmark.json`` and ``benchmark.csv``; returns the path of the first."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / JSON_NAME
-    _replace(path, json.dumps(benchmark, indent=1) + "\n")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(benchmark, indent=1) + "\n", encoding="utf-8")
     rows = io.StringIO()
     writer = csv.writer(rows, lineterminator="\n")
     writer.writerow(["model", "scale", "set", "image", "psnr", "ssim"])
@@ -85,14 +79,9 @@ def write(folder: Path, benchmark: Mapping[str, Any]) -> Path:
         for title, image in scores["images"].items():
             writer.writerow([*head, name, title, image["psnr"], image["ssim"]])
         writer.writerow([*head, name, "MEAN", scores["psnr"], scores["ssim"]])
-    _replace(folder / CSV_NAME, rows.getvalue())
+    with replacing(folder / CSV_NAME) as temporary:
+        temporary.write_text(rows.getvalue(), encoding="utf-8")
     return path
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def _row(table: Table, label: str, score: tuple[float, float], ours: tuple[float, float]) -> None:
@@ -116,7 +105,7 @@ def show(
     """Print one table per set: our scores, then others' with our difference to them.
 
     Args:
-        model: Class name of the network.
+        model: What tables call the network, see ``SuperResolution.title``.
         scale: Magnification.
         results: Our scores by set name.
         references: Scores measured here of other networks, by label and set name.

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from fdnn.errors import UserError
+from fdnn.files.digest import sha256
 from fdnn.images import list_images
 
 #: Set name -> folder under the root. "B100" is what the tables call BSD100.
@@ -68,8 +70,12 @@ class ImageSet:
         return len(self.paths)
 
     def titles(self) -> list[str]:
-        """Name each image for tables: the file's stem, or the paper's name in Set5."""
-        stems = [path.stem for path in self.paths]
+        """Name each image for tables: the file's stem, or the paper's name in Set5.
+
+        Files with the same stem (``a.png``, ``a.jpg``) keep their extensions.
+        """
+        times = Counter(path.stem for path in self.paths)
+        stems = [path.stem if times[path.stem] == 1 else path.name for path in self.paths]
         return [TITLES.get(stem, stem) for stem in stems] if self.name == "Set5" else stems
 
     def sha256(self) -> str:
@@ -77,7 +83,7 @@ class ImageSet:
         digest = hashlib.sha256()
         for path in self.paths:
             digest.update(f"{path.name}\0".encode())
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            digest.update(bytes.fromhex(sha256(path)))
         return digest.hexdigest()
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from fdnn.errors import ImageError, UserError
 from fdnn.files.atomic import replacing
+from fdnn.files.digest import sha256
 from fdnn.images import Array, count_pixels, read_image
 from fdnn.sets import ImageSet, find_set
 
@@ -95,9 +96,9 @@ class Shards:
             from webdataset.tariterators import tar_file_iterator
         except ImportError:
             raise UserError(f"reading {self.place} needs webdataset; {_INSTALL}") from None
-        for name, sha256 in self.files:
+        for name, digest in self.files:
             content = self._read(name)
-            if hashlib.sha256(content).hexdigest() != sha256:
+            if hashlib.sha256(content).hexdigest() != digest:
                 size = f"{len(content)} bytes"
                 raise UserError(f"{self.place}/{name}: damaged ({size}); copy it anew")
             for file in tar_file_iterator(io.BytesIO(content)):
@@ -105,7 +106,10 @@ class Shards:
 
     def _read(self, name: str) -> bytes:
         if "://" not in self.place:
-            return Path(self.place, name).expanduser().read_bytes()
+            try:
+                return Path(self.place, name).expanduser().read_bytes()
+            except OSError as error:
+                raise UserError(f"{self.place}/{name} cannot be read: {error.strerror}") from None
         try:
             import obstore
             from obstore.exceptions import BaseError
@@ -164,13 +168,8 @@ def write_shards(names: Sequence[str], folder: Path, megabytes: int) -> Shards:
             key = f"{number:08d}_{path.stem.replace('.', '_')}"
             writer.write({"__key__": key, path.suffix[1:].lower(): path.read_bytes()})
             pixels += count_pixels(path)
-    files = [{"name": Path(file).name, "sha256": _sha256(Path(file))} for file in shards]
+    files = [{"name": Path(file).name, "sha256": sha256(Path(file))} for file in shards]
     facts = {"images": len(paths), "pixels": pixels, "sha256": ImageSet("", tuple(paths)).sha256()}
     with replacing(index) as partial:  # the last file to appear: half a collection is none
         partial.write_text(json.dumps({**facts, "shards": files}, indent=1) + "\n")
     return Shards(str(folder))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

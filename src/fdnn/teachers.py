@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from fdnn.files.digest import sha256
 from fdnn.inference import upscale_luma
 from fdnn.metrics import to_8_bit
 from fdnn.models.ensemble import SelfEnsemble
-from fdnn.weights import find_weights, load, sha256
+from fdnn.weights import find_weights, load
 
 
 class Teachers:

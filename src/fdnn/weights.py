@@ -7,7 +7,6 @@ files are read with ``weights_only=True``.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -225,11 +224,6 @@ def load(path: Path | str, scale: int | None = None) -> Network:
         return net.at(net.scale if scale is None else scale).eval()
     except ValueError as error:
         raise UserError(f"{file}: {error}") from None
-
-
-def sha256(file: Path) -> str:
-    """Hash a file's bytes."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _check_shapes(net: Network, state: dict[str, Tensor], file: Path) -> None:

@@ -5,8 +5,9 @@ import torch
 
 from fdnn.benchmark.zoo import main, photograph
 from fdnn.cost import multiply_adds
+from fdnn.files.digest import sha256
 from fdnn.models import FDNN, APlus
-from fdnn.weights import FILE_NAME, save_weights, sha256
+from fdnn.weights import FILE_NAME, save_weights
 
 
 def test_systems_are_counted_and_timed(tmp_path, capsys) -> None:

@@ -6,10 +6,11 @@ import torch
 
 import fit_aplus
 from fdnn.evaluation import score
+from fdnn.files.digest import sha256
 from fdnn.models import APlus, Bicubic
 from fdnn.report import JSON_NAME
 from fdnn.sets import find_set
-from fdnn.weights import FILE_NAME, load, sha256
+from fdnn.weights import FILE_NAME, load
 from fitted import hr_images, main
 
 

@@ -15,9 +15,8 @@ from rich.table import Table
 
 from fdnn.benchmark import inference, limit, training
 from fdnn.benchmark.timing import Timing, as_dict
-from fdnn.callbacks import hardware
 from fdnn.models import FDNN
-from fdnn.report import versions
+from fdnn.provenance import hardware, versions
 
 
 def main() -> None:

@@ -23,14 +23,14 @@ from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from PIL import Image
 
 from fdnn.callbacks import RunRecord, Throughput
-from fdnn.cli import quiet_libraries
 from fdnn.data import SRDataModule
 from fdnn.errors import UserError, one_line
 from fdnn.logs import RunLogger
 from fdnn.models import FDNN
 from fdnn.module import SuperResolution
-from fdnn.predict.trainer import Trainer
+from fdnn.quiet import quiet_libraries
 from fdnn.runs import SafeCheckpoints
+from fdnn.trainer import Trainer
 
 PROC = Path("/proc/self")
 #: Samples of a run, and the share of them at its start that is left out: libraries make their

@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from fdnn.benchmark.timing import Case, alternate, peak_memory
-from fdnn.benchmark.training import device
+from fdnn.benchmark.timing import Case, alternate, device, peak_memory
 from fdnn.engines import Engine, Precision, compiler_works, with_engine
 from fdnn.inference import TILE, upscale_luma
 from fdnn.models import FDNN, Network

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from fdnn.benchmark.timing import alternate
-from fdnn.models import FDNN, Network
+from fdnn.models import FDNN
 
 #: Batch, height and width of the inputs that are tried; the best rate counts.
 SHAPES = ((16, 24, 24), (4, 64, 64), (1, 160, 160), (1, 320, 320))
@@ -45,14 +45,13 @@ def convolution_rate(precision: torch.dtype, repeats: int) -> dict[str, float]:
     return best
 
 
-def operations(net: Network, lr_pixels: int) -> float:
+def operations(net: FDNN, lr_pixels: int) -> float:
     """Count the floating-point operations of a forward pass; its training step takes 3 times that.
 
     Args:
-        net: An FDNN.
+        net: The network.
         lr_pixels: Pixels of the input.
     """
-    assert isinstance(net, FDNN)
     layers = net.restoration()
     products = 0
     for i, layer in enumerate(layers):

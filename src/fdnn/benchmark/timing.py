@@ -28,6 +28,11 @@ class Timing(NamedTuple):
         return cls(statistics.median(seconds), min(seconds), max(seconds))
 
 
+def device() -> torch.device:
+    """The GPU if there is one."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def synchronise() -> None:
     """Wait until the GPU, if there is one, has done what it was told."""
     if torch.cuda.is_available():

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.profilers import SimpleProfiler
 from torch import Tensor
 
-from fdnn.benchmark.timing import Timing, alternate
+from fdnn.benchmark.timing import Timing, alternate, device
 from fdnn.callbacks import Throughput
 from fdnn.data import SRDataModule
 from fdnn.engines import compiler_works
@@ -30,11 +30,6 @@ from fdnn.patches import Batch
 #: LR side of a patch, and patches in a batch.
 PATCH = 24
 BATCH = 16
-
-
-def device() -> torch.device:
-    """The GPU if there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _step(

@@ -22,19 +22,18 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from fdnn.benchmark.timing import Case, alternate
-from fdnn.benchmark.training import device
-from fdnn.callbacks import hardware
+from fdnn.benchmark.timing import Case, alternate, device
 from fdnn.cost import multiply_adds, parameters
 from fdnn.errors import one_line
 from fdnn.files.atomic import replacing
+from fdnn.files.digest import sha256
 from fdnn.images import luma, read_image
 from fdnn.inference import upscale_luma
 from fdnn.metrics import PEAK
-from fdnn.report import versions
+from fdnn.provenance import hardware, versions
 from fdnn.results.records import SPEED_NAME
 from fdnn.sets import find_set
-from fdnn.weights import find_weights, load, sha256
+from fdnn.weights import find_weights, load
 
 #: Side of the magnified image in pixels, less what the scale does not divide.
 SIDE = 1000

@@ -62,7 +62,7 @@ def build(networks: Mapping[str, Network]) -> gr.Blocks:
                     )
                 with gr.Column(scale=3, min_width=480):
                     slider = gr.ImageSlider(
-                        label="bicubic | FDNN (drag the line, wheel to zoom)",
+                        label="bicubic | network (drag the line, wheel to zoom)",
                         type="filepath",
                         format="png",
                         interactive=False,
@@ -140,7 +140,7 @@ def _inputs(networks: Mapping[str, Network], tab: str, text: str) -> tuple[Any, 
     choice = gr.Radio(
         [(_label(name, networks), name) for name in networks],
         value=next(iter(networks)),
-        label="Scale",
+        label="Scale and network",
         elem_id=f"{tab}-weights",
     )
     samples = gr.Dataset(

@@ -25,10 +25,11 @@ from torch.export import Dim, ExportedProgram
 from fdnn.errors import UserError, one_line
 from fdnn.export import parity
 from fdnn.export.graphs import Graph, Precision, build
+from fdnn.files.digest import sha256
 from fdnn.models import FDNN, Network
 from fdnn.models.polyphase import REACH
 from fdnn.sets import ImageSet, find_set
-from fdnn.weights import describe, find_weights, load, sha256
+from fdnn.weights import describe, find_weights, load
 
 FORMATS = ("onnx", "pt2")
 #: ONNX operator set: old enough for runtimes since 2023, and what PyTorch's exporter speaks.

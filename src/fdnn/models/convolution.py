@@ -21,11 +21,16 @@ class SameConv(nn.Conv2d):
         out_channels: Filters.
         kernel_size: Odd.
         border: What lies beyond the border.
+
+    Raises:
+        ValueError: If the kernel is even.
     """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, border: Border = "zeros"
     ) -> None:
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernels of {type(self).__name__} must be odd, got {kernel_size}")
         self.beyond = kernel_size // 2 if border == "replicate" else 0
         padding = 0 if self.beyond else kernel_size // 2
         super().__init__(in_channels, out_channels, kernel_size, padding=padding)

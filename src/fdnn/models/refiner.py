@@ -15,7 +15,7 @@ class Refiner(Network):
     """Magnifies by bicubic interpolation, then works on the large image.
 
     Patches cut from an image mirror their own border in the interpolation, so that training
-    should leave out a ``margin`` of two LR pixels (:class:`fdnn.module.SuperResolution`).
+    should leave out a ``margin`` of two LR pixels (:class:`fdnn.data.SRDataModule`).
 
     Args:
         scale: Magnification.

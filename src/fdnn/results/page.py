@@ -28,14 +28,14 @@ from fdnn.results.trainings import trainings
 from fdnn.weights import FILE_NAME
 
 
-def shipped(runs: Sequence[Run]) -> list[Run]:
+def outside_ablations(runs: Sequence[Run]) -> list[Run]:
     """Leave out the runs of Tables 1 and 4, which compare trainings."""
     return [run for run in runs if not of_table_1(run) and not of_table_4(run)]
 
 
 def comparison(runs: Sequence[Run]) -> list[str]:
     """Write the sections on Tables 3 and 2."""
-    tests = [run for run in shipped(runs) if run.benchmark]
+    tests = [run for run in outside_ablations(runs) if run.benchmark]
     parts = [
         "## The paper's Table 3",
         "A cell holds PSNR in dB and below it SSIM: `measured (printed in the paper, difference)`. "
@@ -80,7 +80,7 @@ def ablations(runs: Sequence[Run]) -> list[str]:
 
 def quality(runs: Sequence[Run], speed: Run, picture: Path | None) -> list[str]:
     """Write the section on quality against cost; draw its picture if there is a place for it."""
-    found = points([run for run in shipped(runs) if run.benchmark], speed)
+    found = points([run for run in outside_ablations(runs) if run.benchmark], speed)
     how = speed.speed or {}
     parts = [
         f"## Quality against cost, {SET} at x{SCALE}",
@@ -170,14 +170,14 @@ def write(options: argparse.Namespace) -> None:
         costs = quality(runs, timed[0], picture)
     curves, pictures = None, []
     # The last validation is there twice: two points are one, and make no curve.
-    with_curve = [run for run in shipped(runs) if len(run.curve) > 2]
+    with_curve = [run for run in outside_ablations(runs) if len(run.curve) > 2]
     if with_curve and not options.no_curves:
         curves = f"{output.stem}_curves.png"
         draw_curves(with_curve, folder / curves)
     if not options.no_pictures:
         weights = {
             run.scale: run.folder
-            for run in shipped(runs)
+            for run in outside_ablations(runs)
             if run.model == "FDNN" and (run.folder / FILE_NAME).is_file() and not run.is_stage
         }
         pictures = [(f, c, p.name) for f, c, p in draw_figures(weights, folder)]

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fdnn.errors import UserError
+from fdnn.provenance import RECORD_NAME
 from fdnn.published import Score
 from fdnn.report import JSON_NAME
 
-RECORD_NAME = "run.json"
 METRICS_NAME = "metrics.csv"
 SPEED_NAME = "speed.json"
 

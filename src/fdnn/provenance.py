@@ -1,0 +1,44 @@
+"""Where weights and scores come from: commit, machine, versions, and the files that say so."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+#: In the folder of a ``fit``: where its weights come from.
+RECORD_NAME = "run.json"
+
+
+def git_commit() -> str:
+    """Return the commit of the source tree, with ``+`` if files were changed since."""
+    here = Path(__file__).parent
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(here), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown (not a git checkout)"
+
+
+def hardware() -> str:
+    """Name the machine's processor and graphics cards."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        cpu = names[0].split(":", 1)[1].strip() if names else cpu
+    cards = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return ", ".join([f"{cpu} ({torch.get_num_threads()} threads)", *cards])
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that scores may depend on."""
+    packages = ("fdnn", "torch", "torchmetrics", "lightning", "numpy", "pillow")
+    return {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}}
