@@ -8,7 +8,7 @@ setup: $(BIN)/python
 
 $(BIN)/python:
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -c constraints.txt -e .[dev]
+	$(BIN)/pip install -c constraints.txt -e '.[dev]'
 
 # Train on packaged photographs, score on others, leave side-by-side pictures in logs/quickstart.
 quickstart: setup

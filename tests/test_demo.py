@@ -170,7 +170,7 @@ sys.exit(main(sys.argv[1:]))
 
 def need(package: str) -> None:
     if importlib.util.find_spec(package) is None:
-        reason = f"{package} is not installed (pip install -e .[dev])"
+        reason = f"{package} is not installed (pip install -e '.[dev]')"
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)

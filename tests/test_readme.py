@@ -15,7 +15,7 @@ SETS = ("Set5", "Set14", "B100")
 FOLDERS = {"A+": "aplus"}
 ROWS = re.findall(
     r"^\| (?:\*\*)?([\w +]+) x([234]), "
-    r"(these weights|(?:first stage, )?self-ensemble|the paper)(?:\*\*)? \| (.*) \|",
+    r"(these weights|(?:first stage, )?self-ensemble|the paper|measured)(?:\*\*)? \| (.*) \|",
     (ROOT / "README.md").read_text(encoding="utf-8"),
     flags=re.MULTILINE,
 )
@@ -34,7 +34,9 @@ def test_row(row: tuple[str, str, str, str]) -> None:
     else:
         label = f"{FOLDERS.get(name, name.lower().replace(' ', '_'))}_x{scale}"
         folder = ROOT / "checkpoints" / label
-        if kind != "these weights":
+        if kind == "measured":
+            folder = ROOT / "docs" / "runs" / label
+        elif kind != "these weights":
             stage = "_stage1" if kind.startswith("first stage") else ""
             folder = ROOT / "docs" / "runs" / f"{label}{stage}_self_ensemble"
             weights = ROOT / "checkpoints" / label / stage.removeprefix("_") / FILE_NAME

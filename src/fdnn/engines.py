@@ -109,7 +109,7 @@ def _openvino(net: Network, precision: Precision) -> Callable[[Tensor], Tensor]:
         import openvino
         from openvino import opset13 as ops
     except ImportError as error:
-        raise UserError("openvino is not installed; pip install 'fdnn[openvino]'") from error
+        raise UserError("openvino is not installed; pip install -e '.[openvino]'") from error
     if not isinstance(net, FDNN):
         raise UserError(f"openvino runs FDNN only, this is {type(net).__name__}")
     try:

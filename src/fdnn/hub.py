@@ -28,7 +28,7 @@ try:
     )
 except ImportError as error:
     raise UserError(
-        "weights from the Hugging Face hub need huggingface_hub; pip install 'fdnn[hub]'"
+        "weights from the Hugging Face hub need huggingface_hub; pip install -e '.[hub]'"
     ) from error
 
 

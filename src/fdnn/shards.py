@@ -27,7 +27,7 @@ from fdnn.images import Array, count_pixels, read_image
 from fdnn.sets import ImageSet, find_set
 
 INDEX = "shards.json"
-_INSTALL = "install it with 'pip install -e .[shards]'"
+_INSTALL = "pip install -e '.[shards]'"
 
 
 @dataclass(frozen=True)

@@ -218,7 +218,7 @@ def test_unwritable_folders(weights, tmp_path, capsys, monkeypatch) -> None:
 def test_missing_extra(weights, tmp_path, capsys, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     line = failure(capsys, weights, "--output", tmp_path / "net.onnx")
-    assert line == "error: onnxscript not installed; pip install -e .[export]"
+    assert line == "error: onnxscript not installed; pip install -e '.[export]'"
 
 
 def test_images_to_check(weights, tmp_path, capsys) -> None:

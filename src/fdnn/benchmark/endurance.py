@@ -180,7 +180,7 @@ def plot(runs: dict[str, list[Sample]], file: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise UserError("the plot needs matplotlib; pip install 'fdnn[report]'") from None
+        raise UserError("the plot needs matplotlib; pip install -e '.[report]'") from None
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axes, (name, samples) in zip(figure.subplots(1, len(runs)), runs.items(), strict=True):
         done = [s.done for s in samples]

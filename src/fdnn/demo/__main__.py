@@ -38,9 +38,7 @@ def serve(host: str, port: int, weights: Path) -> None:
         try:
             import gradio as gr
         except ModuleNotFoundError as error:
-            raise UserError(
-                f"the demo needs Gradio ({error}); install it with 'pip install -e .[demo]'"
-            ) from None
+            raise UserError(f"the demo needs Gradio ({error}); pip install -e '.[demo]'") from None
         from fdnn.demo import page
 
         blocks = page.build(networks)

@@ -169,7 +169,7 @@ def export(
         raise UserError(f"--output {output}: unknown extension; use .onnx or .pt2")
     missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
     if output.suffix == ".onnx" and missing:
-        raise UserError(f"{', '.join(missing)} not installed; pip install -e .[export]")
+        raise UserError(f"{', '.join(missing)} not installed; pip install -e '.[export]'")
     file = find_weights(weights)
     net = load(file)
     if not isinstance(net, FDNN):

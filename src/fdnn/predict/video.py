@@ -60,7 +60,7 @@ def magnify_video(
     try:
         import av
     except ImportError:
-        raise UserError(f"{source}: video needs PyAV; pip install 'fdnn[video]'") from None
+        raise UserError(f"{source}: video needs PyAV; pip install -e '.[video]'") from None
     if target.suffix.lower() not in VIDEOS:
         raise UserError(f"{target}: unknown video extension; use one of {sorted(VIDEOS)}")
     if not source.is_file():

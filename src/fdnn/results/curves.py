@@ -19,7 +19,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise UserError(
-            "learning curves need matplotlib: pip install -e .[report], or use --no-curves"
+            "learning curves need matplotlib: pip install -e '.[report]', or use --no-curves"
         ) from None
     scales = sorted({run.scale for run in runs})
     figure = Figure(figsize=(8, 3.5 * len(scales)), layout="constrained")

@@ -113,7 +113,7 @@ def draw_quality(found: Sequence[Point], path: Path) -> None:
         from matplotlib.figure import Figure
     except ImportError:
         raise UserError(
-            "the picture of quality against cost needs matplotlib: pip install -e .[report]"
+            "the picture of quality against cost needs matplotlib: pip install -e '.[report]'"
         ) from None
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     panels = figure.subplots(1, len(PANELS), sharey=True)

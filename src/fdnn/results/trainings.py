@@ -42,14 +42,19 @@ def efforts(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def trainings(runs: Sequence[Run]) -> str:
-    """List every training: its length, its cost, where its last validation stood."""
-    rows = []
+    """List every training: its length, its cost, where its last validation stood, its command."""
+    rows, commands = [], []
     for run in runs:
         record = run.record
         if not record or "steps" not in record:
             continue
         last = run.curve[-1][1] if run.curve else {}
         scores = ", ".join(f"{name} {psnr:.3f}" for name, psnr in last.items())
-        command = record["command"].replace("python src/train.py ", "").replace("|", "\\|")
-        rows.append([run.label, *effort(record)[1:], scores, f"`{command}`"])
-    return table(["run", "steps", "minutes", "PSNR at the end", "`python src/train.py ...`"], rows)
+        rows.append([run.label, *effort(record)[1:], scores])
+        commands += [f"# {run.label}", record["command"]]
+    parts = [
+        table(["run", "steps", "minutes", "PSNR at the end"], rows),
+        "Their commands, each of the time of its run (`--model.margin` is `--data.margin` now):",
+        "\n".join(["```sh", *commands, "```"]),
+    ]
+    return "\n\n".join(parts)
