@@ -14,7 +14,8 @@ import torch
 from fdnn.callbacks import Throughput
 from fdnn.cli import main
 from fdnn.engines import compiler_works
-from fdnn.logs import METRICS_NAME, MetricsFile, RunLogger
+from fdnn.logs import MetricsFile, RunLogger
+from fdnn.provenance import METRICS_NAME
 from fdnn.weights import FILE_NAME, load
 
 ROOT = Path(__file__).parents[1]

@@ -19,10 +19,10 @@ from PIL import Image
 from fdnn.errors import UserError
 from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
-from fdnn.logs import METRICS_NAME, RunLogger
+from fdnn.logs import RunLogger
 from fdnn.module import SuperResolution
 from fdnn.pictures import strip
-from fdnn.provenance import RECORD_NAME, git_commit, hardware, versions
+from fdnn.provenance import METRICS_NAME, RECORD_NAME, git_commit, hardware, versions
 from fdnn.runs import run_folder
 from fdnn.sets import find_set
 from fdnn.shards import find_images

@@ -15,14 +15,12 @@ from torch import Tensor
 from fdnn.alpha import fill_hidden
 from fdnn.images import Array, rgb_to_ycbcr, ycbcr_to_rgb
 from fdnn.models import Network
+from fdnn.models.polyphase import REACH
 from fdnn.resize import imresize
 
 #: Default side of a tile in LR pixels: bounds memory at well under 1 GiB for the shipped
 #: networks.
 TILE = 256
-
-#: LR pixels to each side on which a pixel magnified by bicubic depends.
-BICUBIC_CONTEXT = 2
 
 #: Below this alpha (half a step of 8 bits) nobody sees the colour.
 INVISIBLE = 1 / 512
@@ -137,7 +135,7 @@ def upscale_planes(net: Network, image: Tensor, tile: int = TILE) -> Tensor:
     sr = torch.empty(
         (scale * height, scale * width, count), dtype=image.dtype, device=image.device
     ).permute(2, 0, 1)
-    margin = max(net.context, BICUBIC_CONTEXT)
+    margin = max(net.context, REACH)
     for piece in pieces(height, width, tile, margin, scale):
         lr = image[(slice(None), *piece.lr)].cpu().double() / peak
         values = _magnify(net, lr)[(slice(None), *piece.inner)].clamp(0, 1)

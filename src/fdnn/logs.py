@@ -15,10 +15,9 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from fdnn.errors import UserError
 from fdnn.files.atomic import replacing
+from fdnn.provenance import METRICS_NAME
 
 log = logging.getLogger(__name__)
-
-METRICS_NAME = "metrics.csv"
 
 
 class MetricsFile(ExperimentWriter):

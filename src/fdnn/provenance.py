@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
-#: In the folder of a ``fit``: where its weights come from.
+#: In the folder of a ``fit``: where its weights come from, and all that it logged.
 RECORD_NAME = "run.json"
+METRICS_NAME = "metrics.csv"
 
 
 def git_commit() -> str:

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fdnn.errors import UserError, one_line
-from fdnn.provenance import RECORD_NAME
+from fdnn.provenance import METRICS_NAME, RECORD_NAME
 from fdnn.report import JSON_NAME
-from fdnn.results.records import METRICS_NAME, read_run
+from fdnn.results.records import read_run
 from fdnn.weights import FILE_NAME
 
 

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fdnn.errors import UserError
-from fdnn.provenance import RECORD_NAME
+from fdnn.provenance import METRICS_NAME, RECORD_NAME
 from fdnn.published import Score
 from fdnn.report import JSON_NAME
 
-METRICS_NAME = "metrics.csv"
 SPEED_NAME = "speed.json"
 
 #: Sets of the paper's tables, in their order.
