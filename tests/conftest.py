@@ -84,7 +84,7 @@ def tiny(photos, tmp_path, monkeypatch) -> list[str]:
             "log_every_n_steps": 1,
             "callbacks": [
                 {
-                    "class_path": "lightning.pytorch.callbacks.EMAWeightAveraging",
+                    "class_path": "fdnn.averaging.MovingAverage",
                     "init_args": {"decay": 0.5},
                 },
                 {

@@ -333,7 +333,7 @@ def test_a_config_names_nothing_outside(tiny, tmp_path, monkeypatch, capsys, sec
     (tmp_path / "theirs.yaml").write_text(yaml.safe_dump({"model": section}))
     assert main(["fit", *tiny, "--config", "theirs.yaml"]) == 1
     error = capsys.readouterr().err
-    assert "a config may name classes of fdnn.callbacks, " in error
+    assert "a config may name classes of fdnn.averaging, " in error
     assert error.startswith("error: ")
     assert error.count("\n") == 1
     assert not (tmp_path / "owned").exists()

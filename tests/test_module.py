@@ -1,10 +1,8 @@
 import functools
-from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import pytest
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -87,13 +85,3 @@ def test_pixels_that_do_not_count_teach_nothing() -> None:
     learned = learn(hr)
     assert torch.equal(learn(torch.where(large, hr, 0)), learned)
     assert not torch.allclose(learn(torch.where(large, 0, hr)), learned)
-
-
-def test_averaging_that_would_never_begin_is_named(caplog) -> None:
-    average = EMAWeightAveraging(update_starting_at_step=6)
-    model = SuperResolution(FDNN(2, channels=2))
-    for epochs, steps, said in ((3, -1, True), (4, -1, False), (9, 6, True), (-1, -1, False)):
-        model._trainer = SimpleNamespace(callbacks=[average], max_epochs=epochs, max_steps=steps)
-        caplog.clear()
-        model._check_averaging(steps_per_epoch=2)
-        assert ("training ends after 6 steps" in caplog.text) is said

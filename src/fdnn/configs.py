@@ -13,6 +13,7 @@ from fdnn.errors import UserError
 #: What configs may name. To import a module is to run it, and a class is called with what the
 #: config says: the rest of what is installed is out of reach of a stranger's config.
 IMPORTS = (
+    "fdnn.averaging",
     "fdnn.callbacks",
     "fdnn.losses",
     "fdnn.models",

@@ -134,33 +134,18 @@ class SuperResolution(pl.LightningModule):
     # ---- training -----------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Check scales and averaging; switch compilation on, if asked for and possible."""
+        """Check scales; switch compilation on, if asked for and possible."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         try:
             nets = [self.net.at(scale) for scale in data.train_scales]
         except ValueError as error:
             raise UserError(f"data.train_scales={data.train_scales}: {error}") from None
-        self._check_averaging(data.steps_per_epoch)
         self.train_forwards = {net.scale: net.forward for net in nets}
         if self.compile_net and compiler_works(self.device):
             # Every scale has its own size of patches, and is compiled for it.
             self.train_forwards = {
                 net.scale: torch.compile(net.forward, dynamic=False) for net in nets
             }
-
-    def _check_averaging(self, steps_per_epoch: int) -> None:
-        """Say so if training ends before weights are averaged: the first ones would come out."""
-        ends = (self.trainer.max_steps, (self.trainer.max_epochs or -1) * steps_per_epoch)
-        last = min((end for end in ends if end >= 0), default=math.inf)
-        for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
-            start = getattr(callback, "update_starting_at_step", None)
-            if start is not None and start >= last:
-                log.warning(
-                    "update_starting_at_step=%d: training ends after %d steps, before weights are "
-                    "averaged; those from before the first step will be tested and kept: lower it",
-                    start,
-                    last,
-                )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Compute the loss of one batch of patches and log its terms.

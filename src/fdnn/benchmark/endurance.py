@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 
 import lightning.pytorch as pl
 import numpy as np
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint
 from PIL import Image
 
+from fdnn.averaging import MovingAverage
 from fdnn.callbacks import RunRecord, Throughput
 from fdnn.data import SRDataModule
 from fdnn.errors import UserError, one_line
@@ -128,7 +129,7 @@ def train(steps: int, folder: Path) -> list[Sample]:
         max_epochs=steps // epoch,
         logger=RunLogger(folder, "endurance"),
         callbacks=[
-            EMAWeightAveraging(decay=0.99),
+            MovingAverage(decay=0.99),
             ModelCheckpoint(
                 filename="last", enable_version_counter=False, save_on_train_epoch_end=True
             ),

@@ -11,11 +11,11 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.profilers import SimpleProfiler
 from torch import Tensor
 
+from fdnn.averaging import MovingAverage
 from fdnn.benchmark.timing import Timing, alternate, device
 from fdnn.callbacks import Throughput
 from fdnn.data import SRDataModule
@@ -127,7 +127,7 @@ def through_trainer(scale: int, repeats: int, count: int = 60) -> dict[str, Any]
                 max_epochs=1,
                 precision="bf16-mixed",
                 gradient_clip_val=1.0,
-                callbacks=[EMAWeightAveraging(decay=0.999), Throughput(), clock],
+                callbacks=[MovingAverage(decay=0.999), Throughput(), clock],
                 logger=CSVLogger(folder),
                 profiler=profiler,
                 limit_val_batches=0,

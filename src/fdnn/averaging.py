@@ -1,0 +1,33 @@
+"""Averaged weights: what a run is validated with, keeps, and ends with."""
+
+from __future__ import annotations
+
+import torch
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+
+
+class MovingAverage(WeightAveraging):
+    """Keeps an exponential moving average of the weights beside those that are trained.
+
+    Until averaging begins the average is the current weights. (In Lightning's
+    ``EMAWeightAveraging`` it is the weights from before the first step: a run that ends before
+    ``update_starting_at_step`` comes out as if it had learned nothing.)
+
+    Args:
+        decay: Weight of the average so far against the current weights, in [0, 1).
+        start: Optimizer steps before averaging begins.
+
+    Raises:
+        ValueError: If ``decay`` or ``start`` is out of range.
+    """
+
+    def __init__(self, decay: float = 0.999, start: int = 0) -> None:
+        if not 0 <= decay < 1 or start < 0:
+            raise ValueError(f"decay={decay} must lie in [0, 1), start={start} be at least 0")
+
+        def average(before: Tensor, current: Tensor, steps: Tensor) -> Tensor:
+            share = torch.where(steps > start, decay, 0.0)
+            return share * before + (1 - share) * current
+
+        super().__init__(avg_fn=average)

@@ -1,0 +1,33 @@
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.demos.boring_classes import BoringModel
+
+from fdnn.averaging import MovingAverage
+
+
+def train(*callbacks: pl.Callback) -> torch.Tensor:
+    pl.seed_everything(0)
+    model = BoringModel()
+    options = {"logger": False, "enable_checkpointing": False, "accelerator": "cpu"}
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "limit_val_batches": 0}
+    pl.Trainer(max_steps=9, callbacks=list(callbacks), **options, **quiet).fit(model)
+    return model.layer.weight.detach()
+
+
+@pytest.mark.parametrize("start", [0, 1, 5])
+def test_from_its_start_it_is_lightnings(start) -> None:
+    expected = train(EMAWeightAveraging(decay=0.9, update_starting_at_step=start))
+    assert torch.allclose(train(MovingAverage(0.9, start)), expected, rtol=0, atol=1e-6)
+    assert not torch.allclose(train(), expected, rtol=0, atol=1e-3)
+
+
+def test_until_then_it_is_the_current_weights() -> None:
+    assert torch.equal(train(MovingAverage(0.9, start=9)), train())
+
+
+def test_senseless_numbers() -> None:
+    for decay, start in ((1.0, 0), (-0.1, 0), (0.9, -1)):
+        with pytest.raises(ValueError, match="must lie in"):
+            MovingAverage(decay, start)
