@@ -2,7 +2,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -20,13 +20,23 @@ os.environ["WANDB_MODE"] = "disabled"
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of the published image sets; tests that need it fail in CI without it."""
-    root = os.environ.get("FDNN_DATA")
-    if root and Path(root, "Set5").is_dir():
-        return Path(root).resolve()
-    reason = f"set FDNN_DATA to the image sets (python data_prep/fetch.py); it is {root!r}"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    root = os.environ.get("FDNN_DATA", "")
+    if not Path(root, "Set5").is_dir():
+        missing(f"set FDNN_DATA to the image sets (python data_prep/fetch.py); it is {root!r}")
+    return Path(root).resolve()
+
+
+@pytest.fixture(scope="session")
+def oracle(data) -> Path:
+    """The folder of MATLAB's own outputs, which fetch.py does not get."""
+    if not (data / "matlab_oracle").is_dir():
+        missing(f"no images made by MATLAB in {data}/matlab_oracle")
+    return data / "matlab_oracle"
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip a test, but fail it in CI."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 
 
 @pytest.fixture

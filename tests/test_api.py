@@ -80,6 +80,17 @@ def test_pillow(net, random, mode) -> None:
     assert sr.info["dpi"] == (72, 72)
 
 
+def test_pixels_of_pillow_images_and_of_every_image_of_a_batch(net, random) -> None:
+    pixels = random.integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    sr = upscale(Image.fromarray(pixels), net)
+    assert np.array_equal(np.asarray(sr), upscale_pixels(net, pixels))
+    batch = torch.from_numpy(random.random((3, 3, 5, 7), dtype=np.float32))
+    for one, large in zip(batch, upscale(batch, net), strict=True):
+        assert torch.allclose(large, upscale(one, net), atol=1e-6)
+        whole = upscale_pixels(net, one.permute(1, 2, 0).numpy())
+        assert np.allclose(large.permute(1, 2, 0).numpy(), whole, atol=1e-5)
+
+
 def test_self_ensemble_and_tile(net, random) -> None:
     image = random.random((9, 8))
     expected = upscale(image, SelfEnsemble(net))

@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image
+from PIL import Image, ImageCms
 
+from fdnn import models
 from fdnn.cli import CLI, main
 from fdnn.errors import UserError
 from fdnn.evaluation import score
 from fdnn.images import read_image
+from fdnn.inference import upscale_pixels
 from fdnn.models import FDNN
 from fdnn.models.ensemble import SelfEnsemble
 from fdnn.sets import find_set
-from fdnn.weights import FILE_NAME, load, save_weights
+from fdnn.weights import FILE_NAME, load, load_weights, save_weights
 
 ROOT = Path(__file__).parents[1]
 X2 = ["--ckpt_path", "x2"]
@@ -53,6 +55,26 @@ def test_weights_that_a_training_begins_with_are_shipped_or_made(config: Path) -
             assert (ROOT / path / FILE_NAME).is_file(), path
 
 
+#: Configs of networks that have no weights here yet.
+WITHOUT_WEIGHTS = {
+    "degree2_x3", "degree2_x4", "drcn_x3", "drcn_x4", "escn_x3", "escn_x4", "msdepc_x4", "red30_x3",
+    "red30_x4", "sml_x3", "sml_x4",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
+def test_weights_of_a_config_are_those_of_its_network(config: Path) -> None:
+    options = yaml.safe_load(config.read_text())
+    weights = options["model"].get("weights")
+    if weights is None or not (ROOT / weights).exists():
+        assert config.stem in WITHOUT_WEIGHTS or weights is None
+        return
+    assert config.stem not in WITHOUT_WEIGHTS
+    net = options["model"]["net"]
+    made = getattr(models, net["class_path"].rpartition(".")[2])
+    load_weights(made(scale=options["data"]["scale"], **net.get("init_args", {})), ROOT / weights)
+
+
 def test_papers_recipe() -> None:
     for scale in (3, 4):
         config = yaml.safe_load((ROOT / "configs" / f"fdnn_x{scale}.yaml").read_text())
@@ -60,6 +82,12 @@ def test_papers_recipe() -> None:
         assert optimizer["class_path"] == "torch.optim.Adam"
         assert optimizer["init_args"] == {"lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8}
         assert config["model"]["schedule"] == "constant"
+        loss = config["model"]["loss"]
+        assert loss["class_path"] == "fdnn.losses.MSEKLLoss"
+        assert loss.get("init_args", {}).get("kl_weight", 1.0) == 1.0
+        assert config["model"]["net"] == {
+            "class_path": "fdnn.models.FDNN", "init_args": {"channels": 64},
+        }  # fmt: skip
         assert config["data"]["train_sets"] == ["T91", "BSDS200"]
 
 
@@ -174,6 +202,12 @@ def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path) -> None:
     assert "version_1" in record["resumed_from"]
 
 
+def test_one_network_for_several_scales(tiny, tmp_path) -> None:
+    net = ["--model.net", "VDSR", "--model.net.layers", "3", "--model.net.channels", "4"]
+    assert main(["fit", *tiny, *net, "--data.train_scales", "[2, 4]"]) == 0
+    assert isinstance(load(run(tmp_path, 0) / FILE_NAME, 4), models.VDSR)
+
+
 def test_a_checkpoint_in_the_folder_one_is_in(tiny, tmp_path) -> None:
     assert main(["fit", *tiny, "--trainer.max_epochs", "1"]) == 0
     shutil.copy(run(tmp_path, 0) / "checkpoints" / "last.ckpt", tmp_path / "last.ckpt")
@@ -210,6 +244,15 @@ def test_part_of_a_set_can_be_scored(tiny, tmp_path) -> None:
     assert "val/photos/psnr" in (run(tmp_path, 0) / "metrics.csv").read_text()
 
 
+def test_the_engine_is_a_switch_and_says_so(tiny, tmp_path) -> None:
+    save_weights(FDNN(2, channels=4, init="spread"), tmp_path / "x2" / FILE_NAME)
+    assert main(["test", *tiny, *X2]) == 0
+    assert main(["test", *tiny, *X2, "--model.engine_precision", "bf16"]) == 0
+    one, other = (json.loads((run(tmp_path, i) / "benchmark.json").read_text()) for i in (0, 1))
+    assert (one["engine"], other["engine"]) == ("eager, fp32", "eager, bf16")
+    assert one["sets"]["photos"]["psnr"] != other["sets"]["photos"]["psnr"]
+
+
 def test_self_ensemble_is_a_switch_and_says_so(tiny, tmp_path, capsys) -> None:
     save_weights(FDNN(2, channels=4, init="spread"), tmp_path / "x2" / FILE_NAME)
     assert main(["test", *tiny, *X2]) == 0
@@ -235,13 +278,20 @@ def test_lightning_checkpoints_can_be_tested(tiny, tmp_path) -> None:
 
 
 def test_predict(tiny, tmp_path, photos, capsys) -> None:
-    save_weights(FDNN(2, channels=4), tmp_path / "weights" / FILE_NAME)
+    save_weights(FDNN(2, channels=4, init="spread"), tmp_path / "weights" / FILE_NAME)
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    with Image.open(photos / "photo1.png") as image:
+        image.save(photos / "photo1.png", icc_profile=profile, dpi=(300, 300))
     command = ["predict", *tiny, "--ckpt_path", "weights", "--input", str(photos)]
     assert main([*command, "--output", "out"]) == 0
     assert len(list((tmp_path / "out").iterdir())) == 6
     assert not (tmp_path / "logs").exists()
     source, result = (read_image(f / "photo1.png") for f in (photos, tmp_path / "out"))
-    assert result.shape == (2 * source.shape[0], 2 * source.shape[1], 3)
+    expected = upscale_pixels(load("weights"), source)
+    assert np.abs(result.astype(int) - expected).max() <= 1
+    with Image.open(tmp_path / "out" / "photo1.png") as image:
+        assert image.info["icc_profile"] == profile
+        assert image.info["dpi"] == pytest.approx((300, 300), abs=0.1)
     # Existing results are kept, a broken image does not stop the others.
     Image.fromarray(source[:7, :9]).save(photos / "new.png")
     (photos / "broken.png").write_bytes(b"junk")
@@ -287,8 +337,10 @@ def test_mistakes_give_one_line(tiny, tmp_path, capsys, command, options, messag
     for scale in (2, 3):
         save_weights(FDNN(scale, channels=4), tmp_path / f"x{scale}" / FILE_NAME)
     status = main([command, *tiny, *options])
-    error = capsys.readouterr().err.strip().splitlines()[-1]
+    text = capsys.readouterr().err
     assert status == 1
+    assert "Traceback" not in text
+    error = text.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert message in error
 

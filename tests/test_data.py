@@ -5,6 +5,7 @@ import torch
 
 from fdnn.data import SRDataModule, StepSampler
 from fdnn.errors import UserError
+from fdnn.patches import TrainingBatches
 
 
 def test_step_sampler_goes_on_where_training_stands() -> None:
@@ -56,6 +57,15 @@ def test_batches_from_a_worker_are_the_same(photos) -> None:
     for here, there in zip(*batches, strict=True):
         assert isinstance(there, torch.Tensor)
         assert torch.equal(here, there)
+
+
+def test_seed_and_margin_reach_the_batches(photos) -> None:
+    options = {"patch_size": 24, "batch_size": 64, "num_workers": 0}
+    data = SRDataModule(3, [str(photos)], [], [], margin=2, seed=5, **options)
+    data.setup("fit")
+    expected = TrainingBatches(data.stores[0], 64, 5, margin=2)[0]
+    assert all(map(torch.equal, next(iter(data.train_dataloader())), expected))
+    assert not expected[2].all()
 
 
 def test_every_process_has_an_image_to_score(photos, monkeypatch) -> None:

@@ -41,6 +41,16 @@ def test_fp32_engines_equal_the_network(engine: str) -> None:
         assert torch.allclose(upscale_luma(fast, lr, tile=32), expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("engine", engines())
+def test_bf16_is_something_else(engine: str) -> None:
+    torch.manual_seed(0)
+    net, lr = FDNN(3, init="spread").eval(), torch.rand(1, 1, 20, 30)
+    with torch.inference_mode():
+        expected = net(lr)
+        found = with_engine(net, engine, "bf16")(lr)
+    assert 1e-5 < (found - expected).abs().max() < 0.05
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("engine", engines())
 def test_what_an_engine_costs_on_set5(data: Path, engine: str, precision: str) -> None:

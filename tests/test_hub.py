@@ -54,5 +54,5 @@ def test_offline_is_one_line(monkeypatch) -> None:
 def test_without_the_library(monkeypatch) -> None:
     monkeypatch.delitem(sys.modules, "fdnn.hub", raising=False)
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(UserError, match=r"pip install 'fdnn\[hub\]'"):
+    with pytest.raises(UserError, match=r"pip install -e '\.\[hub\]'"):
         load("somebody/fdnn")

@@ -102,6 +102,16 @@ def test_terms_and_weight() -> None:
         MSEKLLoss(kl_weight=-1)
 
 
+@pytest.mark.parametrize(
+    ("form", "divergence"), [("divergence", kl_divergence), ("printed", kl_printed)]
+)
+def test_the_form_that_is_asked_for(form, divergence) -> None:
+    sr, hr = batch()
+    for epsilon in (1e-3, 0.1):
+        found = MSEKLLoss(form=form, epsilon=epsilon)(sr, hr)["kl"]
+        assert float(found) == pytest.approx(float(divergence(sr, hr, epsilon).mean()))
+
+
 def test_titles() -> None:
     assert [PixelLoss().title, PixelLoss("l1").title] == ["MSE", "L1"]
     assert MSEKLLoss(kl_weight=0).title == "MSE"

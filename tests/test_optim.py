@@ -3,6 +3,7 @@ from copy import deepcopy
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from fdnn.optim import MuonAdam, orthogonalise
 
@@ -37,6 +38,24 @@ def test_adam_part_is_torchs_adam() -> None:
             net(x).square().sum().backward()
             optimizer.step()
     assert torch.allclose(ours.weight, theirs.weight, atol=1e-6)
+
+
+def test_muon_part_is_torchs_muon() -> None:
+    """As far as the iteration in bfloat16 that torch's takes lets one see."""
+    torch.manual_seed(0)
+    kernel = nn.Parameter(torch.randn(8, 6, 3, 3))
+    flat = nn.Parameter(kernel.detach().flatten(1).clone())
+    before = flat.detach().clone()
+    ours = MuonAdam([{"params": [kernel], "convolution": True}], lr=0.1)
+    theirs = torch.optim.Muon([flat], lr=0.1, weight_decay=0, adjust_lr_fn="match_rms_adamw")
+    for _ in range(4):
+        kernel.grad = torch.randn_like(kernel)
+        flat.grad = kernel.grad.flatten(1).clone()
+        ours.step()
+        theirs.step()
+    steps = [(p.detach().flatten() - before.flatten()) for p in (kernel, flat)]
+    assert F.cosine_similarity(*steps, dim=0) > 0.999
+    assert steps[0].norm() == pytest.approx(float(steps[1].norm()), rel=0.02)
 
 
 def test_muon_step_has_the_stated_size() -> None:

@@ -12,7 +12,7 @@ from fdnn.resize import imresize
 
 
 def test_lr_is_made_from_the_whole_image(store) -> None:
-    for hr, lr in store().pairs:
+    for hr, lr in store(resized_copies=[0.5]).pairs:
         expected = imresize(torch.from_numpy(hr).double(), 1 / 3)
         assert torch.allclose(torch.from_numpy(lr), expected.float())
         assert hr.shape == (3 * lr.shape[0], 3 * lr.shape[1])

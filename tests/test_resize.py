@@ -15,17 +15,17 @@ def planes(path: Path) -> torch.Tensor:
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("image", range(1, 6))
-def test_old_matlab_made_these_lr_images(data: Path, image: int, scale: int) -> None:
+def test_old_matlab_made_these_lr_images(oracle: Path, image: int, scale: int) -> None:
     stem = f"img_{image:03d}_SRF_{scale}"
-    hr = planes(data / "matlab_oracle" / f"{stem}_HR.png")
-    lr = planes(data / "matlab_oracle" / f"{stem}_LR.png")
+    hr = planes(oracle / f"{stem}_HR.png")
+    lr = planes(oracle / f"{stem}_LR.png")
     assert torch.equal(imresize(hr, 1 / scale, generation="legacy_uint8"), lr)
 
 
 @pytest.mark.parametrize(("scale", "ties"), [(2, 1), (3, 0), (4, 0)])
-def test_matlab_r2017b_made_these_lr_images(data: Path, scale: int, ties: int) -> None:
-    hr = planes(data / "matlab_oracle" / "r2017b_baboon.png").double()
-    lr = planes(data / "matlab_oracle" / f"r2017b_baboon_down_x{scale}_matlab.png")
+def test_matlab_r2017b_made_these_lr_images(oracle: Path, scale: int, ties: int) -> None:
+    hr = planes(oracle / "r2017b_baboon.png").double()
+    lr = planes(oracle / f"r2017b_baboon_down_x{scale}_matlab.png")
     difference = (to_8_bit(imresize(hr, 1 / scale)) - lr).abs()
     assert int((difference > 0).sum()) <= ties
     assert float(difference.max()) <= 1

@@ -73,22 +73,3 @@ def test_a_signal_to_all_processes_of_the_job(signum, status, tiny, tmp_path) ->
     _, error = process.communicate(timeout=120)
     assert process.returncode == status, error
     assert f"stopped by {signal.Signals(signum).name} after step" in error.splitlines()[-1]
-
-
-def test_killed_and_resumed_equals_uninterrupted(tiny, tmp_path) -> None:
-    options = [*tiny, "--trainer.max_epochs", "12", "--data.num_workers", "1"]
-    assert main(["fit", *options]) == 0
-    command = [sys.executable, str(ROOT / "src/train.py"), "fit", *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    checkpoints = tmp_path / "logs/tiny/version_1/checkpoints"
-    deadline = time.monotonic() + 120
-    while not (checkpoints / "last.previous.ckpt").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
-    assert not (tmp_path / "logs/tiny/version_1" / FILE_NAME).exists()  # it was not done yet
-    assert main(["fit", *options, "--ckpt_path", "last"]) == 0
-    whole, resumed = (load(f"logs/tiny/version_{i}/{FILE_NAME}").state_dict() for i in (0, 2))
-    for key, value in whole.items():
-        assert torch.equal(value, resumed[key]), key

@@ -149,7 +149,9 @@ def test_one_clear_line(predict, tmp_path, capsys, options, message) -> None:
     save(tmp_path / "a.png")
     (tmp_path / "file").touch()
     assert main([*predict, *options]) == 1
-    error = last_line(capsys.readouterr().err)
+    text = capsys.readouterr().err
+    assert "Traceback" not in text
+    error = last_line(text)
     assert error.startswith("error: ")
     assert message in error
 

@@ -31,5 +31,7 @@ def test_a_short_run(tmp_path, capsys) -> None:
     written = json.loads((tmp_path / "e.json").read_text())
     assert [s[0] for s in written["samples"]["training steps"]] == list(range(1, 81))
     assert [s[0] for s in written["samples"]["files magnified"]] == list(range(1, 41))
+    files = written["summary"]["files magnified"]
+    assert files["files_last"] <= files["files_first"] + 1
     assert (tmp_path / "e.png").stat().st_size > 5_000
     assert "MiB per 1,000" in capsys.readouterr().out

@@ -6,8 +6,7 @@ from fdnn.images import read_image
 from make_lr import main, shrink
 
 
-def test_makes_matlabs_files(data, tmp_path) -> None:
-    oracle = data / "matlab_oracle"
+def test_makes_matlabs_files(oracle, tmp_path) -> None:
     hr = tmp_path / "hr"
     hr.mkdir()
     (hr / "baboon.png").write_bytes((oracle / "r2017b_baboon.png").read_bytes())

@@ -20,6 +20,18 @@ def twin(net: Mixed, convolutions: int) -> Mixed:
     return other
 
 
+def test_fcnn_by_hand() -> None:
+    torch.manual_seed(0)
+    net = Mixed(2, convolutions=4, layers=4, channels=6)
+    image = torch.rand(1, 1, 9, 8)
+    *layers, last = net.layers
+    x = image
+    for layer in layers:
+        x = F.elu(F.conv2d(x, layer.weight, layer.bias, padding=1))
+    expected = image + F.conv2d(x, last.weight, last.bias, padding=1)
+    torch.testing.assert_close(net.refine(image), expected)
+
+
 @pytest.mark.parametrize("optimizer", ["MuonAdam", "Adam"])
 def test_deconvolutions_train_like_convolutions(optimizer: str) -> None:
     """Rows of Table 4 that start as the same function remain the same function."""

@@ -221,6 +221,24 @@ def test_red30_skips_join_mirror_images() -> None:
     torch.testing.assert_close(net.refine(image), expected)
 
 
+def test_degree2_by_hand() -> None:
+    net = make("DEGREE2", 2)
+    image = torch.rand(1, 1, 8, 8)
+    x = net.input(torch.cat([image, net.edges(image)], dim=1)).relu()
+    for first, second in net.steps:
+        x = x + second(first(x).relu()).relu()
+    x = net.rect(x).relu()
+    expected = image + net.rec(torch.cat([x, net.edge(x)], dim=1))
+    torch.testing.assert_close(net.refine(image), expected)
+
+
+def test_vdsr_at_another_scale_is_the_same_network() -> None:
+    net = VDSR(2, layers=3, channels=4)
+    assert net.at(4).scale == 4
+    shared = zip(net.parameters(), net.at(4).parameters(), strict=True)
+    assert all(ours is theirs for ours, theirs in shared)
+
+
 def test_degree2_sees_edges() -> None:
     """Ramps have a slope of one in one direction and none in the other, times Sobel's weights."""
     ramp = torch.arange(6.0).repeat(5, 1)

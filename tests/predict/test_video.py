@@ -1,6 +1,7 @@
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from fdnn.errors import ImageError, UserError
 from fdnn.models import Bicubic
 from fdnn.predict.magnify import magnify_file
+from fdnn.predict.video import _magnified
 
 av = pytest.importorskip("av")
 NET = Bicubic(2)
@@ -98,6 +100,20 @@ def test_damaged(tmp_path, content) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
 
 
+@pytest.mark.parametrize("rotation", [0, 90, -90, 180])
+def test_what_a_phone_held_sideways_filmed_stands_upright(rotation, random) -> None:
+    """FFmpeg's rotation counts against the clock, as a player turns the picture."""
+    pixels = random.integers(0, 256, (16, 24, 3), dtype=np.uint8)
+    seen = []
+    frame = SimpleNamespace(
+        to_ndarray=lambda **_: pixels,
+        rotation=rotation, colorspace=1, pts=0, time_base=Fraction(1, 10),
+    )  # fmt: skip
+    large = _magnified(frame, lambda image: seen.append(image) or image)
+    assert np.array_equal(seen[0], np.rot90(pixels, rotation // 90))
+    assert (large.height, large.width) == seen[0].shape[:2]
+
+
 def test_too_large_and_missing(tmp_path) -> None:
     source = make(tmp_path / "a.mp4", frames=1)
     with pytest.raises(ImageError, match="--max_pixels 768"):
@@ -108,5 +124,5 @@ def test_too_large_and_missing(tmp_path) -> None:
 
 def test_without_pyav(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(UserError, match=r"video needs PyAV; pip install 'fdnn\[video\]'"):
+    with pytest.raises(UserError, match=r"video needs PyAV; pip install -e '\.\[video\]'"):
         magnify_file(NET, tmp_path / "a.mp4", tmp_path / "b.mp4")
