@@ -106,7 +106,10 @@ def through_trainer(scale: int, repeats: int, count: int = 60) -> dict[str, Any]
         Trainer's time that goes into waiting for batches.
     """
     torch.manual_seed(0)
-    data = SRDataModule(scale, ["sample-train"], [], [], scale * PATCH, BATCH, count)
+    data = SRDataModule(
+        scale, ["sample-train"], [], [], patch_size=scale * PATCH, batch_size=BATCH,
+        steps_per_epoch=count,
+    )  # fmt: skip
     module = SuperResolution(
         FDNN(scale, init="spread"),
         MSEKLLoss(kl_weight=0.1),
