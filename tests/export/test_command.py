@@ -141,16 +141,28 @@ def test_prints_what_was_compared(weights, photos, tmp_path, capsys) -> None:
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["half.pt2"]
 
 
-def test_a_wrong_file_never_appears(weights, tmp_path, capsys, monkeypatch) -> None:
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_shipped_weights_in_half_precision(scale, tmp_path) -> None:
+    output = tmp_path / "half.pt2"
+    weights = Path(__file__).parents[2] / "checkpoints" / f"fdnn_x{scale}"
+    options = ["--precision", "fp16", "--check", "sample-test"]
+    assert export.main([str(weights), "--output", str(output), *options]) == 0
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_wrong_file_never_appears(
+    weights, photos, tmp_path, capsys, monkeypatch, precision
+) -> None:
     output = tmp_path / "net.pt2"
     output.write_text("earlier")
     other = FDNN(3, channels=4)
     monkeypatch.setattr(export, "build", lambda net, graph, precision: build(other, graph))
-    line = failure(capsys, weights, "--output", output)
+    options = ["--precision", precision, "--check", str(photos)]
+    line = failure(capsys, weights, "--output", output, *options)
     assert "differs from PyTorch by" in line
-    assert "allowed is 0.0001 for fp32" in line
+    assert f"allowed is {'0.0001' if precision == 'fp32' else '0.002'} for {precision}" in line
     assert output.read_text() == "earlier"
-    assert list(tmp_path.iterdir()) == [output]
+    assert [path for path in tmp_path.iterdir() if path.is_file()] == [output]
 
 
 def test_what_cannot_be_computed_does_not_pass(weights, tmp_path, capsys, monkeypatch) -> None:

@@ -12,7 +12,6 @@ import argparse
 import importlib.util
 import json
 import logging
-import math
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,8 +37,10 @@ OPSET = 18
 SIZES = {0: Dim("batch", min=1), 2: Dim("height", min=1), 3: Dim("width", min=1)}
 #: Packages of the extra ``fdnn[export]``.
 EXTRA = ("onnx", "onnxruntime", "onnxscript")
-#: Largest difference between exported file and PyTorch that passes, for values in [0, 1].
-TOLERANCE: dict[Precision, float] = {"fp32": 1e-4, "fp16": 1e-2}
+#: Difference between exported file and PyTorch that passes, for values in [0, 1]: of fp32 the
+#: largest of all values, of fp16 an image's root mean square. Half precision is some grey levels
+#: off at single pixels, where activations are large, and right on the whole; a wrong file is not.
+TOLERANCE: dict[Precision, float] = {"fp32": 1e-4, "fp16": 2e-3}
 #: Name of the metadata inside a .pt2 file.
 PT2_METADATA = "fdnn.json"
 
@@ -204,21 +205,23 @@ def _compare(
 ) -> None:
     """Print how far file and PyTorch are apart; raise UserError if it is too far."""
     print(f"{'random LR, n x h x w':24} {'largest difference':>18} {'PSNR between':>12}")
-    largest = _table(parity.on_noise(net, run, graph))
+    rows = _table(parity.on_noise(net, run, graph))
     if images is not None:
         head = f"{'largest difference':>18} {'PSNR between':>12} {'to HR: PyTorch':>14} {'file':>8}"
         print(f"{images.name:24} {head}")
-        largest = max(largest, _table(parity.on_images(net, run, graph, images)))
+        rows += _table(parity.on_images(net, run, graph, images))
     allowed = TOLERANCE[precision]
-    if not largest <= allowed:
-        raise UserError(
-            f"the exported file differs from PyTorch by {largest:.2g}, allowed is {allowed:g} for "
-            f"{precision}; not written (try the versions in constraints.txt)"
-        )
+    for row in rows:
+        off = row.largest if precision == "fp32" else 10 ** (-row.psnr / 20)
+        if not off <= allowed:  # NaN is not
+            raise UserError(
+                f"the exported file differs from PyTorch by {off:.2g} on {row.name}, allowed is "
+                f"{allowed:g} for {precision}; not written (try the versions in constraints.txt)"
+            )
 
 
-def _table(rows: Iterable[parity.Difference]) -> float:
-    """Print rows and, if there is HR, their mean; return the largest difference."""
+def _table(rows: Iterable[parity.Difference]) -> list[parity.Difference]:
+    """Print rows and, if there is HR, their mean; return them."""
     rows = list(rows)
     scores = []
     for row in rows:
@@ -227,14 +230,12 @@ def _table(rows: Iterable[parity.Difference]) -> float:
             scores.append(row.hr)
             line += f" {row.hr[0]:14.3f} {row.hr[1]:8.3f}"
         print(line)
-    largest = max(row.largest for row in rows)
-    if any(math.isnan(row.largest) for row in rows):
-        largest = math.nan
     if scores:
         before, after = (sum(column) / len(scores) for column in zip(*scores, strict=True))
         cost = f"the file's is {round(after - before, 4) + 0.0:+.4f} dB from PyTorch's"
+        largest = max(row.largest for row in rows)
         print(f"{'mean':24} {largest:18.2e} {'':12} {before:14.3f} {after:8.3f}   {cost}")
-    return largest
+    return rows
 
 
 @one_line
