@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fdnn.files.digest import sha256
-from fdnn.published import TABLE_3
+from fdnn.published import TABLE_3, best
 from fdnn.weights import FILE_NAME
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +37,16 @@ def test_the_paper_is_met_as_the_text_says() -> None:
             psnr, ssim = TABLE_3["FDNN"][name][scale]
             assert sets[name]["psnr"] >= psnr
             assert sets[name]["ssim"] >= ssim
+
+
+@pytest.mark.parametrize("label", ["fdnn_x4", "fdnn_plus_x4"])
+def test_the_best_of_table_3_is_passed_as_the_text_says(label) -> None:
+    folder = ROOT / "docs" / "runs" / f"{label}_self_ensemble"
+    sets = json.loads((folder / "benchmark.json").read_text())["sets"]
+    for name in SETS:
+        psnr, ssim = best(name, 4)
+        assert sets[name]["psnr"] >= psnr
+        assert sets[name]["ssim"] >= ssim
 
 
 def test_the_protocols_page_is_of_these_weights() -> None:
