@@ -315,7 +315,7 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", ["--data.num_workers", "-1"], "num_workers must be at least 0"),
         ("fit", ["--model.warmup_steps", "-1"], "warmup_steps=-1 must be at least 0"),
         ("fit", ["--model.net.init_args.channels", "-1"], "negative dimension"),
-        ("fit", ["--model.net", "DRCN", "--model.net.recursions", "0"], "zero"),
+        ("fit", ["--model.net", "DRCN", "--model.net.recursions", "0"], "at least 1, got 0"),
         ("fit", ["--model.net", "SRCNN", "--model.net.kernels", "[8,5,5]"], "must be odd, got 8"),
         ("fit", ["--data.margin", "4"], "margin=4 leaves nothing of patches of 8x8"),
         ("fit", ["--ckpt_path", "last"], "nothing to resume"),

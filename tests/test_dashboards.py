@@ -99,7 +99,7 @@ def test_an_offline_run_holds_the_dashboard(offline, tmp_path) -> None:
     artifact = [r.artifact for r in resumed if r.HasField("artifact")][-1]
     assert (artifact.name, artifact.type) == ("fdnn_x2", "model")
     names = {entry.path for entry in artifact.manifest.contents}
-    assert {FILE_NAME, "README.md", "config.yaml", "run.json"} == names
+    assert {FILE_NAME, "README.md", "config.yaml", "run.json", "benchmark.json"} == names
 
     scores = json.loads((tmp_path / "logs/tiny/version_2/benchmark.json").read_text())
     means = history(tested)

@@ -6,6 +6,7 @@ import importlib
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -149,13 +150,7 @@ class CLI(LightningCLI):
         """Turn what a network or loss says of its arguments into a message for the user."""
         try:
             super().instantiate_classes()
-        except (
-            ValueError,
-            TypeError,
-            ArithmeticError,
-            RuntimeError,
-            MisconfigurationException,
-        ) as error:
+        except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
             raise UserError(" ".join(str(error).split())) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
@@ -244,7 +239,8 @@ class CLI(LightningCLI):
         weights = {"path": str(file), "sha256": sha256(file)}
         benchmark = report.as_json(name, self.model.scale, self.model.results, weights)
         report.write(folder, benchmark)
-        options = f"--config {folder}/config.yaml --ckpt_path {folder}"
+        words = ["--config", str(folder / card.CONFIG_NAME), "--ckpt_path", str(folder)]
+        options = shlex.join(words)
         command = f"python src/train.py validate {options}"
         text = card.text(self.run_name, record, benchmark, command, "* See config.yaml.")
         (folder / "README.md").write_text(text, encoding="utf-8")

@@ -16,10 +16,11 @@ from fdnn.models import Network
 from fdnn.pictures import strip
 from fdnn.provenance import RECORD_NAME
 from fdnn.published import TABLE_2, method
+from fdnn.report import JSON_NAME
 from fdnn.weights import FILE_NAME
 
 #: What an artifact of weights holds, as far as it is in the run's folder.
-ARTIFACT_FILES = (FILE_NAME, "README.md", "config.yaml", RECORD_NAME)
+ARTIFACT_FILES = (FILE_NAME, "README.md", "config.yaml", RECORD_NAME, JSON_NAME)
 
 
 def log_weights(logger: WandbLogger, folder: Path, name: str) -> None:

@@ -32,9 +32,14 @@ class DRCN(Refiner):
         scale: Magnification.
         recursions: Times that it is applied.
         channels: Filters of all layers but the last.
+
+    Raises:
+        ValueError: If it is never applied.
     """
 
     def __init__(self, scale: int, recursions: int = 16, channels: int = 256) -> None:
+        if recursions < 1:
+            raise ValueError(f"recursions must be at least 1, got {recursions}")
         super().__init__(scale)
         self.arguments |= {"recursions": recursions, "channels": channels}
         self.recursions = recursions
