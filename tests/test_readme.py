@@ -12,9 +12,8 @@ from fdnn.weights import FILE_NAME
 
 ROOT = Path(__file__).parents[1]
 SETS = ("Set5", "Set14", "B100")
-FOLDERS = {"A+": "aplus"}
 ROWS = re.findall(
-    r"^\| (?:\*\*)?([\w +]+) x([234]), "
+    r"^\| (?:\*\*)?([\w ]+) x([234]), "
     r"(these weights|(?:first stage, )?self-ensemble|the paper|measured)(?:\*\*)? \| (.*) \|",
     (ROOT / "README.md").read_text(encoding="utf-8"),
     flags=re.MULTILINE,
@@ -61,7 +60,7 @@ def test_row(row: tuple[str, str, str, str]) -> None:
     if kind == "the paper":
         scores = [TABLE_3[name][set_name][int(scale)] for set_name in SETS]
     else:
-        label = f"{FOLDERS.get(name, name.lower().replace(' ', '_'))}_x{scale}"
+        label = f"{name.lower().replace(' ', '_')}_x{scale}"
         folder = ROOT / "checkpoints" / label
         if kind == "measured":
             folder = ROOT / "docs" / "runs" / label
