@@ -57,7 +57,7 @@ def test_weights_that_a_training_begins_with_are_shipped_or_made(config: Path) -
 
 #: Configs of networks that have no weights here yet.
 WITHOUT_WEIGHTS = {
-    "degree2_x4", "drcn_x3", "drcn_x4", "escn_x4", "msdepc_x4", "red30_x3",
+    "drcn_x3", "drcn_x4", "escn_x4", "msdepc_x4", "red30_x3",
     "red30_x4", "sml_x4",
 }  # fmt: skip
 
