@@ -56,7 +56,7 @@ def test_weights_that_a_training_begins_with_are_shipped_or_made(config: Path) -
 
 
 #: Configs of networks that have no weights here yet.
-WITHOUT_WEIGHTS = {"drcn_x3", "drcn_x4", "red30_x3", "red30_x4", "sml_x4"}
+WITHOUT_WEIGHTS = {"drcn_x3", "drcn_x4", "red30_x3", "red30_x4"}
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
