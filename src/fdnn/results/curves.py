@@ -12,10 +12,13 @@ from fdnn.results.records import Run
 def draw_curves(runs: Sequence[Run], path: Path) -> None:
     """Draw validation PSNR over optimizer steps: a panel for each scale, a line for each run.
 
+    What lies more than 1 dB below the lowest end of a line is cut off.
+
     Raises:
         UserError: If matplotlib is not installed.
     """
     try:
+        from matplotlib import colormaps
         from matplotlib.figure import Figure
     except ImportError:
         raise UserError(
@@ -25,13 +28,17 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
     figure = Figure(figsize=(8, 3.5 * len(scales)), layout="constrained")
     panels = figure.subplots(len(scales), squeeze=False)[:, 0]
     for scale, axes in zip(scales, panels, strict=True):
+        axes.set_prop_cycle(color=colormaps["tab20"](range(20)))
+        ends = []
         for run in (run for run in runs if run.scale == scale):
             steps = [step for step, _ in run.curve]
             for name in run.curve[0][1]:
                 psnr = [scores[name] for _, scores in run.curve]
                 axes.plot(steps, psnr, ".-", label=f"{run.label}, {name}")
+                ends.append(psnr[-1])
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], min(ends) - 1))
         axes.set(title=f"x{scale}", ylabel="PSNR in dB, averaged weights")
-        axes.legend(fontsize=7)
+        axes.legend(fontsize=7, ncols=2)
         axes.grid(alpha=0.3)
     panels[-1].set_xlabel("optimizer steps")
     figure.savefig(path, dpi=110)
