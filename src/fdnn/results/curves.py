@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,7 +37,8 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
                 psnr = [scores[name] for _, scores in run.curve]
                 axes.plot(steps, psnr, ".-", label=f"{run.label}, {name}")
                 ends.append(psnr[-1])
-        axes.set_ylim(bottom=max(axes.get_ylim()[0], min(ends) - 1))
+        lowest = min(filter(math.isfinite, ends), default=-math.inf)
+        axes.set_ylim(bottom=max(axes.get_ylim()[0], lowest - 1))
         axes.set(title=f"x{scale}", ylabel="PSNR in dB, averaged weights")
         axes.legend(fontsize=7, ncols=2)
         axes.grid(alpha=0.3)
