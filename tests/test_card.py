@@ -37,7 +37,8 @@ def finished(photos, tmp_path) -> tuple[Path, Path]:
     log = "epoch,step,train/loss,val/Set5/psnr\n0,4,0.1,\n0,9,,30.5\n"
     (run / "metrics.csv").write_text(log)
     scores = score(net, find_set(str(photos)))
-    write(test, as_json("FDNN", 3, {"Set5": scores}, {"path": "x", "sha256": digest}))
+    weights = {"path": "x", "sha256": digest}
+    write(test, as_json("FDNN", 3, {"Set5": scores}, weights, "eager, fp32"))
     return run, test
 
 
@@ -73,7 +74,7 @@ def test_scores_of_other_weights_are_refused(finished, tmp_path) -> None:
     with pytest.raises(UserError, match="not those of"):
         publish(run, test, tmp_path / "out", "")
     images = find_set(str(run.parent / "photos"))
-    write(test, as_json("Bicubic", 3, {"photos": score(Bicubic(3), images)}, None))
+    write(test, as_json("Bicubic", 3, {"photos": score(Bicubic(3), images)}, None, "eager, fp32"))
     with pytest.raises(UserError, match="not those of"):
         publish(run, test, tmp_path / "out", "")
     (run / "run.json").write_text("{")

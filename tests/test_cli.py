@@ -13,7 +13,7 @@ import torch
 import yaml
 from PIL import Image, ImageCms
 
-from fdnn import models
+from fdnn import card, models
 from fdnn.cli import CLI, main
 from fdnn.errors import UserError
 from fdnn.evaluation import score
@@ -22,10 +22,14 @@ from fdnn.inference import upscale_pixels
 from fdnn.models import FDNN
 from fdnn.models.ensemble import SelfEnsemble
 from fdnn.sets import find_set
-from fdnn.weights import FILE_NAME, load, load_weights, save_weights
+from fdnn.weights import CKPT_KEY, FILE_NAME, load, load_weights, save_weights
 
 ROOT = Path(__file__).parents[1]
 X2 = ["--ckpt_path", "x2"]
+CALLBACK = ["--trainer.callbacks+"]
+MONITOR = "--trainer.callbacks.monitor"
+IN_PARTS = ["--trainer.callbacks.scheduling", "{0: 2}"]
+ENDLESS = ["--trainer.max_epochs", "-1", "--trainer.max_time", "00:00:01:00"]
 CONFIGS = sorted(p for p in (ROOT / "configs").glob("*.yaml") if not p.stem.startswith("sweep"))
 
 
@@ -199,6 +203,51 @@ def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path) -> None:
     assert "version_1" in record["resumed_from"]
 
 
+def test_a_finished_run_resumed_is_the_same(tiny, tmp_path) -> None:
+    save_weights(FDNN(2, channels=4), tmp_path / "begin" / FILE_NAME)
+    assert main(["fit", *tiny, "--model.start", "begin"]) == 0
+    assert main(["fit", *tiny, "--model.start", "begin", "--ckpt_path", "last"]) == 0
+    first, again = (load(run(tmp_path, i) / FILE_NAME).state_dict() for i in (0, 1))
+    assert all(torch.equal(value, again[key]) for key, value in first.items())
+    records = [json.loads((run(tmp_path, i) / "run.json").read_text()) for i in (0, 1)]
+    assert records[0]["started_from"]["path"] == f"begin/{FILE_NAME}"
+    assert records[1]["started_from"] == records[0]["started_from"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model.net.init_args.channels", "5"], "weights are for FDNN(scale=2, channels=4"),
+        (["--model.optimizer", "fdnn.optim.MuonAdam"], "another optimizer than MuonAdam"),
+        (["--ckpt_path", "bare.ckpt"], "--model.start begins with them"),
+    ],
+)
+def test_what_training_cannot_go_on_from(tiny, tmp_path, capsys, options, message) -> None:
+    assert main(["fit", *tiny]) == 0
+    last = run(tmp_path, 0) / "checkpoints" / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    torch.save({k: content[k] for k in (CKPT_KEY, "state_dict")}, tmp_path / "bare.ckpt")
+    assert main(["fit", *tiny, "--ckpt_path", "last", *options]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error
+
+
+def test_identical_images_have_a_card(tiny, tmp_path) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    Image.new("L", (64, 64), 0).save(flat / "black.png")
+    Image.new("L", (64, 64), 0).save(flat / "night.png")
+    bicubic = ["--model.net", "fdnn.models.Bicubic"]
+    assert main(["test", *tiny, *bicubic, "--data.test_sets", "[flat]"]) == 0
+    scores = json.loads((run(tmp_path, 0) / "benchmark.json").read_text())
+    assert scores["sets"]["flat"]["psnr"] is None
+    record = {"data_sha256": {}, "parameters": 0, "command": "", "git_commit": "", "seed": 0}
+    record |= {"steps": 0, "hours": 0, "hardware": "", "precision": "", "weights_sha256": ""}
+    record |= {"versions": {"torch": ""}}
+    assert "| flat | 2 | inf | 1.0000 |" in card.text("flat", record, scores, "", "")
+
+
 def test_one_network_for_several_scales(tiny, tmp_path) -> None:
     net = ["--model.net", "VDSR", "--model.net.layers", "3", "--model.net.channels", "4"]
     assert main(["fit", *tiny, *net, "--data.train_scales", "[2, 4]"]) == 0
@@ -308,7 +357,8 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", ["--data.train_sets", "[Set55]"], "Set55"),
         ("fit", ["--model.net.init_args.upsample_at", "1"], "upsample_at=1"),
         ("fit", ["--data.batch_size", "many"], "batch_size"),
-        ("fit", ["--seed_everything", "-1"], "seed_everything must lie between 0"),
+        ("fit", ["--seed_everything", "-1"], "seed_everything must be a number from 0"),
+        ("fit", ["--seed_everything", "true"], "seed_everything must be a number from 0"),
         ("fit", ["--data.num_workers", "-1"], "num_workers must be at least 0"),
         ("fit", ["--model.warmup_steps", "-1"], "warmup_steps=-1 must be at least 0"),
         ("fit", ["--model.net.init_args.channels", "-1"], "negative dimension"),
@@ -318,6 +368,13 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", ["--ckpt_path", "last"], "nothing to resume"),
         ("fit", ["--ckpt_path", "none.ckpt"], "none.ckpt"),
         ("fit", ["--ckpt_path", "junk.ckpt"], "junk.ckpt: damaged"),
+        ("fit", ["--ckpt_path", f"x2/{FILE_NAME}"], "fit goes on from a .ckpt"),
+        ("fit", [*CALLBACK, "EarlyStopping", MONITOR, "val/none"], "val/none"),
+        ("fit", [*CALLBACK, "ModelCheckpoint", MONITOR, "val/none"], "val/none"),
+        ("fit", [*CALLBACK, "LearningRateMonitor", "--trainer.logger", "false"], "no logger"),
+        ("fit", [*CALLBACK, "Throughput", "--trainer.callbacks.every", "0"], "at least 1, got 0"),
+        ("fit", [*ENDLESS, "--model.schedule", "cosine"], "schedule=cosine needs an end"),
+        ("fit", [*CALLBACK, "GradientAccumulationScheduler", *IN_PARTS], "accumulate_grad_batches"),
         ("fit", ["--model.loss", "fdnn.losses.NoLoss"], "NoLoss"),
         ("test", [], "no weights given"),
         ("test", ["--ckpt_path", "junk.ckpt"], "junk.ckpt: damaged"),

@@ -18,7 +18,8 @@ def scores(photos: Path, name: str = "photos") -> SetScores:
 
 
 def test_json_and_csv(photos, tmp_path) -> None:
-    benchmark = as_json("FDNN", 3, {"photos": scores(photos)}, {"path": "w", "sha256": "0" * 64})
+    weights = {"path": "w", "sha256": "0" * 64}
+    benchmark = as_json("FDNN", 3, {"photos": scores(photos)}, weights, "eager, fp32")
     path = write(tmp_path / "run", benchmark)
     read = json.loads(path.read_text())
     assert read == benchmark
@@ -30,7 +31,7 @@ def test_json_and_csv(photos, tmp_path) -> None:
 def test_infinite_psnr_is_valid_json(photos, tmp_path) -> None:
     images = ImageSet("photos", find_set(str(photos)).paths[:1])
     perfect = SetScores(images, math.inf, 1.0, [(math.inf, 1.0)])
-    path = write(tmp_path, as_json("Bicubic", 2, {"photos": perfect}, None))
+    path = write(tmp_path, as_json("Bicubic", 2, {"photos": perfect}, None, "eager, fp32"))
     read = json.loads(path.read_text(), parse_constant=lambda _: pytest.fail("not JSON"))
     assert read["sets"]["photos"]["psnr"] is None
 

@@ -117,7 +117,7 @@ def test_a_nan_stops_and_keeps_what_there_is(tiny, tmp_path, capsys, spoiled) ->
     assert error.count("\n") == 1
     checkpoint = torch.load(CHECKPOINTS / "last.ckpt", weights_only=True)
     assert checkpoint["global_step"] == 3
-    batch = load_file(tmp_path / "logs/tiny/version_0/nonfinite_step4_rank0.safetensors")
+    batch = load_file(tmp_path / "logs/tiny/version_0/nonfinite_step5_rank0.safetensors")
     assert batch["lr"].shape == (4, 1, 8, 8)
     assert batch["hr"].shape == (4, 1, 16, 16)
 

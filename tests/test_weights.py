@@ -129,6 +129,8 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path) -> None:
         ({"class": "FDNN", "arguments": {"shell": "rm"}}, "impossible network"),
         ({"class": "FDNN", "arguments": {"scale": 3}}, "do not fit"),
         ({"class": "FDNN"}, "no description"),
+        ({"class": "VDSR", "arguments": ["scale"]}, "no description"),
+        ({"class": "VDSR", "arguments": None}, "no description"),
         (["FDNN"], "no description"),
     ],
 )
@@ -190,8 +192,6 @@ def test_a_file_of_a_terabyte(tmp_path, suffix) -> None:
         {"scale": 3, "channels": 4, "kernels": [10**6, 3], "upsample_at": 1},
         {"scale": 3, "channels": 4, "kernels": list(range(5000))},
         {"scale": 10**9, "channels": 4, "kernels": [10**9]},
-        ["scale", 3],
-        None,
     ],
 )
 def test_descriptions_of_networks_beyond_measure(tmp_path, net, arguments) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
@@ -31,3 +32,7 @@ class MovingAverage(WeightAveraging):
             return share * before + (1 - share) * current
 
         super().__init__(avg_fn=average)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the average also where a finished run was resumed: no training, no end of it."""
+        self.on_train_end(trainer, pl_module)

@@ -35,10 +35,15 @@ class Throughput(pl.Callback):
     """Logs ``speed/pairs_per_s`` and ``speed/data_wait``, the share of time waiting for data.
 
     Args:
-        every: Optimizer steps between two entries.
+        every: Optimizer steps between two entries. Rows of the log between them repeat the last.
+
+    Raises:
+        ValueError: If ``every`` is not positive.
     """
 
     def __init__(self, every: int = 50) -> None:
+        if every < 1:
+            raise ValueError(f"every must be at least 1, got {every}")
         self.every = every
         self.since = time.perf_counter()
         self.batches = 0
@@ -84,9 +89,14 @@ class PictureStrips(pl.Callback):
     Args:
         every_n_epochs: How often while training; the end of training always is drawn.
         images: At most so many images of each validation set.
+
+    Raises:
+        ValueError: If ``every_n_epochs`` is not positive.
     """
 
     def __init__(self, every_n_epochs: int = 10, images: int = 5) -> None:
+        if every_n_epochs < 1:
+            raise ValueError(f"every_n_epochs must be at least 1, got {every_n_epochs}")
         self.every_n_epochs = every_n_epochs
         self.images = images
 
@@ -130,10 +140,14 @@ class RunRecord(pl.Callback):
         self.logger: RunLogger | None = None
         #: ``path`` and ``sha256`` of the weights that this training learns from.
         self.teachers: list[dict[str, str]] = []
+        #: The same of the weights that training started from.
+        self.start: dict[str, str] | None = None
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Tell all processes which folder the run has, and see what it learns from."""
+        """Tell all processes which folder the run has, and see what it starts and learns from."""
         if stage == "fit":
+            start = cast(SuperResolution, pl_module).weights_file
+            self.start = {"path": str(start), "sha256": sha256(start)} if start else None
             paths = trainer.datamodule.teachers  # type: ignore[attr-defined]
             self.teachers = [{"path": p, "sha256": sha256(find_weights(p))} for p in paths]
         for logger in trainer.loggers:
@@ -145,18 +159,20 @@ class RunRecord(pl.Callback):
         return self.seconds_before + time.monotonic() - self.started
 
     def state_dict(self) -> dict[str, Any]:
-        """Carry time, place in the metrics, and teachers over to a resumed run."""
+        """Carry time, place in the metrics, and origin over to a resumed run."""
         rows = self.logger.experiment.rows if self.logger else 0
-        return {"seconds": self._seconds(), "rows": rows, "teachers": self.teachers}
+        origin = {"teachers": self.teachers, "start": self.start}
+        return {"seconds": self._seconds(), "rows": rows, **origin}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the training time and number of rows of the run that is resumed.
+        """Take the training time, number of rows and origin of the run that is resumed.
 
         Raises:
             UserError: If it learned from other teachers.
         """
         self.seconds_before = float(state_dict["seconds"])
         self.rows_before = int(state_dict.get("rows", 0))
+        self.start = state_dict.get("start")
         before = [teacher["sha256"] for teacher in state_dict.get("teachers", [])]
         now = [teacher["sha256"] for teacher in self.teachers]
         if before != now:
@@ -169,7 +185,7 @@ class RunRecord(pl.Callback):
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write what is known before training."""
         module = cast(SuperResolution, pl_module)
-        net, start = module.net, module.weights_file
+        net = module.net
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
         sets = {name: find_images(name) for name in [*data.train_sets, *data.val_sets]}
@@ -187,7 +203,7 @@ class RunRecord(pl.Callback):
             "versions": versions(),
             "data_sha256": {name: images.sha256() for name, images in sets.items()},
             "images": {name: len(images) for name, images in sets.items()},
-            "started_from": {"path": str(start), "sha256": sha256(start)} if start else None,
+            "started_from": self.start,
             "teachers": self.teachers,
             "averaged": any(isinstance(c, WeightAveraging) for c in callbacks),
             "left_out": data.skipped,

@@ -65,8 +65,10 @@ def text(
         printed = [TABLE_3[method].get(set_name, {}).get(scale) for method in ("FDNN", "Bicubic")]
         cells = [f"{p[0]:.2f} / {p[1]:.4f}" if p else "not in the paper" for p in printed]
         label = set_name + (" (validation)" if set_name in seen else "")
+        # JSON has no infinity, see report.py.
+        psnr = "inf" if scores["psnr"] is None else f"{scores['psnr']:.3f}"
         lines.append(
-            f"| {label} | {len(scores['images'])} | {scores['psnr']:.3f} | {scores['ssim']:.4f} "
+            f"| {label} | {len(scores['images'])} | {psnr} | {scores['ssim']:.4f} "
             f"| {cells[0]} | {cells[1]} |"
         )
     start = record.get("started_from")

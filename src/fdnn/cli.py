@@ -31,10 +31,11 @@ from fdnn.files.digest import sha256
 from fdnn.logs import RunLogger
 from fdnn.models import Bicubic
 from fdnn.module import SuperResolution
+from fdnn.optim import parameter_groups
 from fdnn.progress import PredictProgress
 from fdnn.provenance import RECORD_NAME
 from fdnn.quiet import quiet_libraries
-from fdnn.runs import SafeCheckpoints, newest_checkpoint, run_folder
+from fdnn.runs import SafeCheckpoints, check_resumable, newest_checkpoint, run_folder
 from fdnn.stops import StopSignals
 from fdnn.trainer import Trainer
 from fdnn.weights import FILE_NAME, load_weights, read_weights, start_weights
@@ -120,8 +121,8 @@ class CLI(LightningCLI):
         config = self.config[command]
         files = config.get("config") or []
         seed = config["seed_everything"]
-        if not 0 <= int(seed) < 2**32:
-            raise UserError(f"seed_everything must lie between 0 and 2^32 - 1, got {seed}")
+        if isinstance(seed, bool) or not 0 <= int(seed) < 2**32:
+            raise UserError(f"seed_everything must be a number from 0 to 2^32 - 1, got {seed}")
         self.run_name = run_name(Path(str(files[0]))) if files else "fdnn"
         if config["trainer"]["default_root_dir"] is None:
             config["trainer"]["default_root_dir"] = DEFAULT_ROOT
@@ -142,6 +143,8 @@ class CLI(LightningCLI):
             path = Path(given)
             if not path.is_file():
                 raise UserError(f"no checkpoint at {path}")
+            if path.suffix != ".ckpt":
+                raise UserError(f"{path}: fit goes on from a .ckpt; --model.start takes weights")
             read_weights(path)
         config["ckpt_path"] = str(path.absolute())
         config["weights_only"] = True
@@ -210,15 +213,19 @@ class CLI(LightningCLI):
         """Load the weights that training starts from; a resumed run brings its own.
 
         Raises:
-            UserError: If the network has nothing that gradients could train.
+            UserError: If the network has nothing that gradients could train, or what training shall
+                go on from or start from does not fit it.
         """
         net = self.model.net
         if not any(p.requires_grad for p in net.parameters()):
             how = f"; its weights are made by '{net.fitted_by}'" if net.fitted_by else ""
             raise UserError(f"{type(net).__name__} has nothing for 'fit' to train{how}")
-        start = self.model.start
-        if start is not None and self._get(self.config, "ckpt_path") is None:
-            self.model.weights_file = start_weights(self.model.net, start)
+        checkpoint = self._get(self.config, "ckpt_path")
+        if checkpoint is not None:
+            optimizer = self.model.optimizer(parameter_groups(net))
+            check_resumable(Path(checkpoint), net, optimizer)
+        elif self.model.start is not None:
+            self.model.weights_file = start_weights(net, self.model.start)
 
     def after_fit(self) -> None:
         """Score the final weights, beside bicubic's scores, and draw them."""
@@ -237,7 +244,8 @@ class CLI(LightningCLI):
         record = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
         file = folder / FILE_NAME
         weights = {"path": str(file), "sha256": sha256(file)}
-        benchmark = report.as_json(name, self.model.scale, self.model.results, weights)
+        engine = self.model.engine_title
+        benchmark = report.as_json(name, self.model.scale, self.model.results, weights, engine)
         report.write(folder, benchmark)
         words = ["--config", str(folder / card.CONFIG_NAME), "--ckpt_path", str(folder)]
         options = shlex.join(words)
@@ -289,7 +297,7 @@ class CLI(LightningCLI):
         file = self.model.weights_file
         weights = {"path": str(file), "sha256": sha256(file)} if file else None
         name = self.model.title
-        engine = f"{self.model.engine}, {self.model.engine_precision}"
+        engine = self.model.engine_title
         benchmark = report.as_json(name, self.model.scale, self.model.results, weights, engine)
         path = report.write(run_folder(self.trainer), benchmark)
         for logger in self.trainer.loggers:
@@ -337,7 +345,12 @@ def main(args: Sequence[str] | None = None) -> int:
             load_from_checkpoint_support=False,
             args=args if args is None else words,
         )
+    except MisconfigurationException as error:
+        raise UserError(" ".join(str(error).split())) from error
     except RuntimeError as error:
+        # So does Lightning call a wrong name in a config.
+        if "Early stopping conditioned on metric" in str(error):
+            raise UserError(" ".join(str(error).split())) from error
         reason = nodes.lost_process(error) or " ".join(str(error).split())
         # A worker's end reaches us as an error of the loader, or of the pipe to the worker.
         if not nodes.lost_process(error) and "DataLoader worker" not in str(error):

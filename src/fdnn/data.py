@@ -41,8 +41,13 @@ class StepSampler(Sampler[int]):
         return self.steps * self.parts
 
     def __iter__(self) -> Iterator[int]:
-        done = self.trainer.global_step if self.trainer is not None else 0
-        end = done + self.steps - done % self.steps
+        done, steps = 0, self.steps
+        if self.trainer is not None:
+            done = self.trainer.global_step
+            # limit_train_batches makes shorter epochs.
+            numbers = int(min(len(self), self.trainer.num_training_batches))
+            steps = max(1, numbers // self.parts)
+        end = done + steps - done % steps
         return iter(range(done * self.parts, end * self.parts))
 
 

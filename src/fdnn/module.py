@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
@@ -134,7 +135,8 @@ class SuperResolution(pl.LightningModule):
     # ---- training -----------------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Check scales; switch compilation on, if asked for and possible."""
+        """Check steps and scales; switch compilation on, if asked for and possible."""
+        self._check_steps()
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         try:
             nets = [self.net.at(scale) for scale in data.train_scales]
@@ -146,6 +148,20 @@ class SuperResolution(pl.LightningModule):
             self.train_forwards = {
                 net.scale: torch.compile(net.forward, dynamic=False) for net in nets
             }
+
+    def _check_steps(self) -> None:
+        """Refuse options of the Trainer that leave the number of steps, or of parts, open."""
+        if self.schedule == "cosine" and self.trainer.max_epochs == self.trainer.max_steps == -1:
+            raise UserError(
+                "model.schedule=cosine needs an end, but max_epochs and max_steps are -1; "
+                "set --trainer.max_epochs"
+            )
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+        if any(isinstance(each, GradientAccumulationScheduler) for each in callbacks):
+            raise UserError(
+                "GradientAccumulationScheduler would change the batch while training; "
+                "use --trainer.accumulate_grad_batches"
+            )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Compute the loss of one batch of patches and log its terms.
@@ -198,8 +214,10 @@ class SuperResolution(pl.LightningModule):
             anywhere = self.trainer.strategy.reduce_boolean_decision(spoiled, all=False)
         if not anywhere:
             return False
-        where = set_aside(self.trainer, lr, hr) if spoiled else "written by another process"
-        text = f"loss is {loss.item()} at step {self.global_step + 1}; its batch: {where}"
+        text = f"loss of another process is not finite at step {self.global_step + 1}"
+        if spoiled:
+            where = set_aside(self.trainer, lr, hr)
+            text = f"loss is {loss.item()} at step {self.global_step + 1}; its batch: {where}"
         if self.on_nonfinite == "stop":
             raise UserError(
                 f"{text}; the last checkpoint is kept: lower the learning rate, or leave such "
@@ -253,6 +271,11 @@ class SuperResolution(pl.LightningModule):
             self.runner = with_engine(self.net, self.engine, self.engine_precision)
             if self.self_ensemble:
                 self.runner = SelfEnsemble(self.runner)
+
+    @property
+    def engine_title(self) -> str:
+        """What records call that which runs the network in evaluation."""
+        return f"{self.engine}, {self.engine_precision}"
 
     @property
     def title(self) -> str:

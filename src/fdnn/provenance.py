@@ -16,13 +16,14 @@ METRICS_NAME = "metrics.csv"
 
 def git_commit() -> str:
     """Return the commit of the source tree, with ``+`` if files were changed since."""
-    here = Path(__file__).parent
+    here = Path(__file__)
 
     def git(*args: str) -> str:
-        command = ["git", "-C", str(here), *args]
+        command = ["git", "-C", str(here.parent), *args]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", here.name)  # not installed into someone else's tree
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown (not a git checkout)"

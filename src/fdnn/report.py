@@ -32,7 +32,7 @@ def as_json(
     scale: int,
     results: Mapping[str, SetScores],
     weights: Mapping[str, str] | None,
-    engine: str = "eager, fp32",
+    engine: str,
 ) -> dict[str, Any]:
     """Collect everything that is needed to trust or repeat a benchmark.
 
@@ -41,7 +41,7 @@ def as_json(
         scale: Magnification.
         results: Scores by set name.
         weights: ``path`` and ``sha256`` of the weight file, or None without one.
-        engine: What ran the network, see :mod:`fdnn.engines`.
+        engine: What ran the network, see ``SuperResolution.engine_title``.
     """
     sets = {}
     for name, scores in results.items():

@@ -12,10 +12,12 @@ import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from safetensors.torch import save
 from torch import Tensor
+from torch.optim import Optimizer
 
 from fdnn.errors import UserError
 from fdnn.files.atomic import replacing
-from fdnn.weights import read_weights
+from fdnn.models import Network
+from fdnn.weights import check_network, read_weights
 
 LAST = "last.ckpt"
 
@@ -106,9 +108,40 @@ def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
             else:
                 intact.append((steps, path))
         if intact:
-            return max(intact)[1], damaged
+            return max(intact, key=lambda each: (each[0], each[1].name == LAST))[1], damaged
     reason = "; ".join(damaged) or f"no {LAST} below {root}"
     raise UserError(f"nothing to resume: {reason}; leave --ckpt_path out to start anew")
+
+
+def check_resumable(path: Path, net: Network, optimizer: Optimizer) -> None:
+    """Find out whether a training can go on from a checkpoint.
+
+    Args:
+        path: A Lightning ``.ckpt``.
+        net: The network that is to be trained.
+        optimizer: Of its parameters.
+
+    Raises:
+        UserError: If the checkpoint holds weights alone, or is of another network or optimizer.
+    """
+    description, _ = read_weights(path)
+    check_network(net, description, path)
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    states = content.get("optimizer_states")
+    if not states or "loops" not in content:
+        raise UserError(
+            f"{path}: holds weights, but no state of their training; --model.start begins with them"
+        )
+    if _options(states[0]["param_groups"]) != _options(optimizer.param_groups):
+        raise UserError(
+            f"{path}: is of a run with another optimizer than {type(optimizer).__name__}; go on "
+            "with the config that began it"
+        )
+
+
+def _options(groups: list[dict[str, Any]]) -> list[tuple[set[str], int]]:
+    """Tell optimizers apart by what they keep for each group of parameters."""
+    return [(set(group) - {"initial_lr"}, len(group["params"])) for group in groups]
 
 
 def set_aside(trainer: pl.Trainer, lr: Tensor, hr: Tensor) -> Path:
@@ -122,7 +155,7 @@ def set_aside(trainer: pl.Trainer, lr: Tensor, hr: Tensor) -> Path:
     Returns:
         The safetensors file, with entries ``lr`` and ``hr``.
     """
-    name = f"nonfinite_step{trainer.global_step}_rank{trainer.global_rank}.safetensors"
+    name = f"nonfinite_step{trainer.global_step + 1}_rank{trainer.global_rank}.safetensors"
     file = run_folder(trainer) / name
     batch = {"lr": lr.detach().cpu().contiguous(), "hr": hr.detach().cpu().contiguous()}
     with replacing(file) as temporary:

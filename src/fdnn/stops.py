@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -28,6 +29,8 @@ class StoppedError(UserError):
 
 class StopSignals(Checkpoint):
     """Answers Ctrl-C and SIGTERM at the end of the step: writes ``last.ckpt`` and ends.
+
+    At the end of an epoch it lets the validation pass first, and ends after the next step.
 
     With several processes all of them end at the same step, whichever got the signal. A second
     signal ends the process at once. (A ``Checkpoint``, so that Lightning calls it after all
@@ -69,6 +72,8 @@ class StopSignals(Checkpoint):
         """
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return  # a checkpoint has no place for the gradients of half a step
+        if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            return  # after the validation: a run resumed from here would not make it up
         stop = bool(self.signum)
         if trainer.world_size > 1:
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
@@ -78,12 +83,15 @@ class StopSignals(Checkpoint):
         # Lightning would log this step after all callbacks, which is too late.
         trainer._logger_connector.update_train_step_metrics()
         signum = self.signum or signal.SIGTERM
-        folder = getattr(trainer.checkpoint_callback, "dirpath", None)
-        file = (folder or str(run_folder(trainer) / "checkpoints")) + f"/{LAST}"
+        own = run_folder(trainer) / "checkpoints"
+        folder = getattr(trainer.checkpoint_callback, "dirpath", None) or str(own)
+        file = f"{folder}/{LAST}"
         trainer.save_checkpoint(file)
+        # "last" is looked for where runs usually keep it.
+        how = "last" if Path(folder).absolute() == own.absolute() else file
         raise StoppedError(
             f"stopped by {signal.Signals(signum).name} after step {trainer.global_step}; "
-            f"checkpoint: {file}; go on with --ckpt_path last",
+            f"checkpoint: {file}; go on with --ckpt_path {how}",
             signum,
         )
 

@@ -98,6 +98,10 @@ def read_weights(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
                 state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
         if not isinstance(description, dict) or not {"class", "arguments"} <= description.keys():
             raise KeyError("network")
+        if not isinstance(description["arguments"], dict):
+            raise TypeError("arguments have no names")
+        if not all(isinstance(value, Tensor) for value in state.values()):
+            raise TypeError("not tensors")
         if len(json.dumps(description)) > MAX_DESCRIPTION:
             raise ValueError("its description of the network is too long")
     except UserError:
@@ -146,15 +150,25 @@ def load_weights(net: Network, path: Path | str) -> Path:
     """
     file = find_weights(path)
     description, state = read_weights(file)
-    if net.any_scale and "scale" in description["arguments"]:
-        description["arguments"]["scale"] = net.scale
-    if description != describe(net):
+    check_network(net, description, file)
+    _fill(net, state, file)
+    return file
+
+
+def check_network(net: Network, description: dict[str, Any], file: Path) -> None:
+    """Compare a network with the one that a file's weights belong to.
+
+    Raises:
+        UserError: If they differ.
+    """
+    arguments = dict(description["arguments"])
+    if net.any_scale and "scale" in arguments:
+        arguments["scale"] = net.scale
+    if {**description, "arguments": arguments} != describe(net):
         raise UserError(
             f"{file}: weights are for {_spell(description)}, the config asks for "
             f"{_spell(describe(net))}"
         )
-    _fill(net, state, file)
-    return file
 
 
 def start_weights(net: Network, path: Path | str) -> Path:
@@ -246,7 +260,5 @@ def _fill(net: Network, state: dict[str, Tensor], file: Path) -> None:
 
 
 def _spell(description: dict[str, Any]) -> str:
-    arguments = description["arguments"]
-    if not isinstance(arguments, dict):
-        return f"{description['class']}({arguments!r})"
-    return f"{description['class']}({', '.join(f'{k}={v}' for k, v in arguments.items())})"
+    arguments = ", ".join(f"{k}={v}" for k, v in description["arguments"].items())
+    return f"{description['class']}({arguments})"

@@ -17,7 +17,7 @@ What the paper leaves open, and how it is read here:
 * **Even kernels have no centre.** The side that loses the larger part alternates from one
   even layer to the next, so that the half-pixel shifts cancel in pairs.
 * **Scale 2** is not in the paper. Its rule gives one sub-block of 2x2 kernels; eight of
-  them would see nine LR pixels across, so that all but the last are 3x3 here.
+  them would see eight LR pixels across, so that all but the last are 3x3 here.
 * **The residual channel at scale 4** is not stated; N x N with stride N as at scale 3.
 """
 

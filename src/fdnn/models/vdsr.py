@@ -6,7 +6,7 @@
          |                                                                  |
          +------------------------------------------------------------------+
 
-Twenty layers with zeros beyond the border (Sec. 3.1 there), He's initialisation (Sec. 5.1), one
+Twenty layers with zeros beyond the border (Sec. 3.1 there), He's initialisation (Sec. 5.2), one
 network for x2, x3 and x4 (Sec. 3.2 and 4.3). With ten layers it is the VDSR10 of Table 1 of
 Cao, Yao, Liang 2020.
 """

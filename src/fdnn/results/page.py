@@ -38,11 +38,11 @@ def comparison(runs: Sequence[Run]) -> list[str]:
     tests = [run for run in outside_ablations(runs) if run.benchmark]
     parts = [
         "## The paper's Table 3",
-        "A cell holds PSNR in dB and below it SSIM: `measured (printed in the paper, difference)`. "
-        "Rows with figures in brackets alone were not made here; those without brackets are not in "
-        "the paper. FDNN plus and the self-ensemble are ours and stand beside the paper's FDNN. "
-        "Minutes are those of the fit on its machine; a `+` behind the steps: the fit began with "
-        "weights that other steps had made.",
+        "A cell holds PSNR in dB and below it SSIM: `measured (printed in the paper, difference)`; "
+        "without brackets what the paper does not have, in brackets alone what was not measured, "
+        "and nothing if both is so. FDNN plus and the self-ensemble are ours and stand beside the "
+        "paper's FDNN. Minutes are those of the fit on its machine; a `+` behind the steps: the "
+        "fit began with weights that other steps had made.",
     ]
     for scale in sorted({test.scale for test in tests}):
         parts += [f"### x{scale}", table_3(tests, scale, runs)]
@@ -82,12 +82,13 @@ def quality(runs: Sequence[Run], speed: Run, picture: Path | None) -> list[str]:
     """Write the section on quality against cost; draw its picture if there is a place for it."""
     found = points([run for run in outside_ablations(runs) if run.benchmark], speed)
     how = speed.speed or {}
+    hollow = " In brackets, and hollow: the paper's PSNR of systems without weights here."
+    hollow = hollow if any(point.printed for point in found) else ""
     parts = [
         f"## Quality against cost, {SET} at x{SCALE}",
         f"Multiply-adds are those of `src/fdnn/cost.py`. Time is the median of {how['repeats']} "
         f"turns (least to most), all systems in turn, {how['engine']}, on {how['hardware']}; "
-        f"the image: {how['image']}. In brackets, and hollow: the paper's PSNR of systems without "
-        "weights here.",
+        f"the image: {how['image']}.{hollow}",
         quality_table(found),
     ]
     if picture:
