@@ -57,6 +57,19 @@ def test_colour_and_uncropped_files(photos, tmp_path, random) -> None:
     assert [p for p, _ in measured.per_image] == pytest.approx(expected, abs=1e-9)
 
 
+def test_gray_images_that_a_program_wrote_as_rgb(photos, gray_sr, tmp_path) -> None:
+    (tmp_path / "gray").mkdir()
+    (tmp_path / "rgb").mkdir()
+    for path in find_set(str(photos)).paths:
+        Image.open(path).convert("L").save(tmp_path / "gray" / path.name)
+        Image.open(gray_sr / f"{path.stem}_x3.png").convert("RGB").save(
+            tmp_path / "rgb" / path.name
+        )
+    images = find_set(str(tmp_path / "gray"))
+    expected = score_folder(gray_sr, images, 3, "_x3")
+    assert score_folder(tmp_path / "rgb", images, 3).per_image == expected.per_image
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 from skimage.color import rgb2ycbcr
 
@@ -67,6 +68,59 @@ def test_palette_one_bit_cmyk_and_orientation(tmp_path, random) -> None:
     assert read_image(tmp_path / "o.png").shape == (14, 10, 3)
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_adobe_deflate"])
+@pytest.mark.parametrize("mode", ["L", "I;16", "RGBA", "CMYK"])
+def test_tiffs_that_are_turned(tmp_path, random, mode, compression) -> None:
+    shape = (8, 30) if mode in {"L", "I;16"} else (8, 30, 4)
+    deep = mode == "I;16"
+    values = random.integers(0, 60000 if deep else 256, shape, np.uint16 if deep else np.uint8)
+    image = Image.frombytes(mode, (30, 8), values.tobytes())
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    image.save(tmp_path / "x.tif", exif=exif, compression=compression)
+    image.save(tmp_path / "y.tif", compression=compression)
+    upright = read_image(tmp_path / "y.tif")
+    assert np.array_equal(read_image(tmp_path / "x.tif"), np.rot90(upright, -1))
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+def test_16_bit_tiffs_are_what_their_tags_say(tmp_path, random, planes, compression) -> None:
+    rgba = random.integers(0, 65536, (8, 9, 4), dtype=np.uint16)
+    rgba[0, :, 3] = 0
+    alpha = rgba[..., 3:] / 65535
+
+    def stored(pixels: np.ndarray, **options: object) -> np.ndarray:
+        laid = np.moveaxis(pixels, -1, 0) if planes == "separate" else pixels
+        options = {"photometric": "rgb", "planarconfig": planes} | options
+        tifffile.imwrite(tmp_path / "x.tif", laid, compression=compression, **options)
+        return read_image(tmp_path / "x.tif")
+
+    assert np.array_equal(stored(rgba[..., :3]), rgba[..., :3])
+    assert np.array_equal(stored(rgba, extrasamples=["unassalpha"]), rgba)
+    assert np.array_equal(stored(rgba, extrasamples=["unspecified"]), rgba[..., :3])
+    weighted = np.concatenate([np.rint(rgba[..., :3] * alpha), rgba[..., 3:]], axis=-1)
+    back = stored(weighted.astype(np.uint16), extrasamples=["assocalpha"])
+    off = np.abs(back[..., :3] / 65535 - rgba[..., :3] / 65535) * alpha
+    assert off.max() < 1 / 65535
+    with pytest.raises(ImageError, match="16 bits of SEPARATED"):
+        stored(rgba, photometric="separated")
+
+
+def test_16_bit_gray_whose_white_is_zero(tmp_path, random) -> None:
+    gray = random.integers(0, 65536, (8, 9), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "x.tif", gray, photometric="miniswhite")
+    assert np.array_equal(read_image(tmp_path / "x.tif"), 65535 - gray)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_pillows_own_limit_is_not_ours(tmp_path, monkeypatch, suffix) -> None:
+    write_image(tmp_path / f"x{suffix}", np.zeros((30, 30), np.uint8))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert read_image(tmp_path / f"x{suffix}").shape == (30, 30)
+    assert Image.MAX_IMAGE_PIXELS == 10
+
+
 @pytest.mark.parametrize("content", [b"", b"not an image", b"\x89PNG\r\n\x1a\n"])
 def test_not_an_image(tmp_path, content) -> None:
     (tmp_path / "x.png").write_bytes(content)
@@ -92,8 +146,9 @@ def test_missing_and_floating_point(tmp_path) -> None:
 
 
 def test_write_refuses_what_the_format_cannot_hold(tmp_path) -> None:
-    with pytest.raises(UserError, match="alpha"):
-        write_image(tmp_path / "x.jpg", np.zeros((4, 4, 4), np.uint8))
+    for name in ("x.jpg", "x.bmp"):
+        with pytest.raises(UserError, match="alpha"):
+            write_image(tmp_path / name, np.zeros((4, 4, 4), np.uint8))
     with pytest.raises(UserError, match="16 bits"):
         write_image(tmp_path / "x.bmp", np.zeros((4, 4), np.uint16))
     with pytest.raises(UserError, match="extension"):

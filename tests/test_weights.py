@@ -1,5 +1,6 @@
 import errno
 import json
+import math
 import pickle
 import re
 import zipfile
@@ -138,6 +139,14 @@ def test_lying_description(tmp_path, net, description, message) -> None:
     save_file(net.state_dict(), tmp_path / "x.safetensors", {"network": json.dumps(description)})
     with pytest.raises(UserError, match=message):
         load(tmp_path / "x.safetensors")
+
+
+def test_weights_that_are_not_finite(tmp_path, net) -> None:
+    with torch.no_grad():
+        net.fuse.weight.fill_(math.nan)
+    save_weights(net, tmp_path / FILE_NAME)
+    with pytest.raises(UserError, match="weights are not finite"):
+        load(tmp_path)
 
 
 def test_foreign_safetensors(tmp_path) -> None:

@@ -4,7 +4,7 @@
 
 SR and HR images belong together by the name of the file, less its extension; ``--suffix _x3``
 finds ``baby_x3.png`` for ``baby.png``. HR is cropped to a multiple of the scale; an SR image has
-that size, or the size of the whole HR image.
+that size, or the size of the whole HR image. An SR image in RGB of a gray HR image counts as gray.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from fdnn import report
 from fdnn.errors import ImageError, UserError, one_line
-from fdnn.images import list_images, luma, modcrop, read_image
+from fdnn.images import Array, list_images, luma, modcrop, read_image, split_alpha
 from fdnn.metrics import WINDOW, BenchmarkScores, SetScores
 from fdnn.sets import ImageSet, find_set
 
@@ -71,8 +71,18 @@ def _pair(sr_file: Path, hr_file: Path, scale: int) -> tuple[Tensor, Tensor]:
         )
     if min(hr.shape[:2]) < WINDOW + 2 * scale:
         raise ImageError(f"{hr_file}: {hr.shape[0]}x{hr.shape[1]} is too small to be scored")
-    planes = [torch.from_numpy(np.ascontiguousarray(luma(x)))[None, None] for x in (sr, hr)]
+    values = (_gray(sr) if hr.ndim == 2 else luma(sr), luma(hr))
+    planes = [torch.from_numpy(np.ascontiguousarray(each))[None, None] for each in values]
     return planes[0], planes[1]
+
+
+def _gray(image: Array) -> Array:
+    """Take gray out of an image as RGB, which most programs write for gray images, too."""
+    colour, _ = split_alpha(image)
+    if colour.ndim == 2:
+        return luma(colour)
+    weighted = np.floor(colour @ np.array([0.299, 0.587, 0.114]) + 0.5)
+    return luma(weighted.astype(image.dtype))
 
 
 def score_folder(folder: Path, images: ImageSet, scale: int, suffix: str = "") -> SetScores:

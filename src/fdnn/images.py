@@ -26,7 +26,7 @@ from fdnn.files.modes import from_pillow, upright
 
 #: File types that are looked for in folders (any case).
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
-WITHOUT_ALPHA = frozenset({".jpg", ".jpeg"})
+WITHOUT_ALPHA = frozenset({".jpg", ".jpeg", ".bmp"})
 WITH_16_BIT = frozenset({".png", ".tif", ".tiff"})
 #: The longest side that a format can hold, where it is a limit.
 LONGEST = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383, ".gif": 65_535}
@@ -58,17 +58,30 @@ def list_images(folder: Path) -> list[Path]:
 
 # Pillow warns of oddities in metadata that a user cannot act on.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-_opening = threading.Lock()
 
 
-def _open_any_size(path: Path | str) -> Image.Image:
-    """Open an image without Pillow's own limit, which is one for all threads."""
-    with _opening:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(path)
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+class _AnySize:
+    """Lifts Pillow's own limit, which is one for all threads, while any of them reads an image."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.readers = 0
+        self.limit: int | None = None
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.readers:
+                self.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self.readers += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self.lock:
+            self.readers -= 1
+            if not self.readers:
+                Image.MAX_IMAGE_PIXELS = self.limit
+
+
+_any_size = _AnySize()
 
 
 @contextmanager
@@ -86,7 +99,9 @@ def open_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[Image
         ImageError: If the file is missing, unreadable, truncated or too large.
     """
     try:
-        with _open_any_size(path) as image:
+        # Of a path, Pillow maps some TIFFs into memory, with width and height swapped if their
+        # EXIF says that they are turned.
+        with _any_size, Path(path).open("rb") as file, Image.open(file) as image:
             check_pixels(path, *image.size, max_pixels)
             yield image
     except FileNotFoundError:
@@ -142,11 +157,10 @@ def read_picture(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[Array,
             type that has no 8- or 16-bit meaning (32-bit integers, floats).
     """
     with open_image(path, max_pixels) as image:
-        deep = has_16_bit_colour(image)
-        image.load()
-        if not deep:
+        if not has_16_bit_colour(image):
+            image.load()
             return from_pillow(image, str(path))
-        pixels = wide.read(Path(path), image.mode)
+        pixels = wide.read(Path(path), image.mode, image.format == "TIFF")
         return upright(pixels, metadata.orientation(image)), metadata.of(image)
 
 
@@ -157,8 +171,10 @@ def read_image(path: Path | str) -> Array:
 
 def has_16_bit_colour(image: Image.Image) -> bool:
     """Tell whether an opened image holds more bits than Pillow would give."""
-    bits16 = any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
-    return bits16 and image.mode in {"RGB", "RGBA", "LA"}
+    if image.mode not in {"RGB", "RGBA", "LA", "CMYK"}:
+        return False
+    bits = getattr(image, "tag_v2", {}).get(wide.BITS_PER_SAMPLE, (8,))
+    return max(bits) > 8 or any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
 
 
 def check_format(path: Path, size: tuple[int, int], channels: int, deep: bool) -> None:
@@ -178,7 +194,7 @@ def check_format(path: Path, size: tuple[int, int], channels: int, deep: bool) -
     if suffix not in EXTENSIONS:
         raise UserError(f"{path}: unknown image extension; use one of {sorted(EXTENSIONS)}")
     if channels in {2, 4} and suffix in WITHOUT_ALPHA:
-        raise UserError(f"{path}: JPEG cannot hold the alpha channel; choose png, tif or webp")
+        raise UserError(f"{path}: {suffix} cannot hold an alpha channel; choose png, tif or webp")
     if deep and suffix not in WITH_16_BIT:
         raise UserError(f"{path}: {suffix} cannot hold 16 bits a channel; choose png or tif")
     if max(size) > LONGEST.get(suffix, max(size)):
@@ -225,7 +241,7 @@ def write_image(path: Path, image: Array, about: Metadata | None = None) -> None
     channels = 1 if image.ndim == 2 else image.shape[2]
     size = (image.shape[1], image.shape[0])
     check_format(path, size, channels, image.dtype == np.uint16)
-    if channels == 2 and suffix in {".bmp", ".webp"}:
+    if channels == 2 and suffix == ".webp":
         image = image[..., [0, 0, 0, 1]]
     about = about or Metadata()
     with writing(path) as temporary:

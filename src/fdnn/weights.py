@@ -102,6 +102,8 @@ def read_weights(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             raise TypeError("arguments have no names")
         if not all(isinstance(value, Tensor) for value in state.values()):
             raise TypeError("not tensors")
+        if not all(bool(value.isfinite().all()) for value in state.values()):
+            raise ValueError("weights are not finite")
         if len(json.dumps(description)) > MAX_DESCRIPTION:
             raise ValueError("its description of the network is too long")
     except UserError:

@@ -1,6 +1,7 @@
 import ast
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -218,10 +219,10 @@ def test_unwritable_folders(weights, tmp_path, capsys, monkeypatch) -> None:
     (tmp_path / "net.pt2").mkdir()
     assert "is a folder" in failure(capsys, weights, "--output", tmp_path / "net.pt2")
 
-    def refused(path: Path) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
+    def refused(dir: Path, **_: object) -> None:  # noqa: A002
+        raise PermissionError(13, "Permission denied", str(dir))
 
-    monkeypatch.setattr(Path, "touch", refused)
+    monkeypatch.setattr(tempfile, "mkstemp", refused)
     line = failure(capsys, weights, "--output", tmp_path / "other.pt2")
     assert line.startswith("error: Permission denied: ")
     assert str(tmp_path) in line

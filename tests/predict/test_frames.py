@@ -63,6 +63,10 @@ def test_picture_of_a_png_that_is_not_animated(tmp_path) -> None:
     assert (after.default_image, after.count, after.durations) == (
         True, before.count, before.durations,
     )  # fmt: skip
+    for suffix in (".gif", ".webp"):  # which have no picture beside the animation
+        magnify_file(NET, tmp_path / "a.png", tmp_path / f"b{suffix}")
+        after = inspect(tmp_path / f"b{suffix}")
+        assert (after.count, after.durations) == (2, (60.0, 90.0))
 
 
 @pytest.mark.parametrize(("target", "loop"), [(".gif", None), (".webp", 1), (".png", 1)])

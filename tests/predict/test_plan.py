@@ -46,6 +46,12 @@ def test_folders_keep_their_structure(tree) -> None:
     assert targets(str(tree / "in")) == sorted(expected)
 
 
+def test_an_output_above_the_inputs(tree) -> None:
+    (tree / "in" / "a.png").unlink()  # which sub/a.png would become
+    assert "sub/a.png" in targets("in", output=".")
+    assert targets("in/sub/*.png", output="in") == ["a.png"]
+
+
 def test_patterns(tree) -> None:
     assert targets("in/*.png") == ["a.png"]
     assert targets("in/**/*.png") == ["a.png", "sub/a.png"]
@@ -78,6 +84,7 @@ def test_results_of_an_earlier_run_are_no_inputs(tree) -> None:
     ("inputs", "options", "message"),
     [
         ([], {}, "nothing to do"),
+        ([""], {}, "an --input is empty"),
         (["gone"], {}, "no such file or folder: gone"),
         (["."], {"file_format": "xyz"}, "unknown --format 'xyz'"),
         (["in/a.png"], {"output": "in"}, "would be overwritten"),

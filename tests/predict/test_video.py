@@ -25,7 +25,8 @@ def make(path: Path, size=(32, 24), frames=5, sound=True, colorspace=1) -> Path:
         video = out.add_stream(codec, rate=10, options={"crf": "4"})
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
         video.codec_context.colorspace = colorspace
-        audio = out.add_stream("libopus" if path.suffix == ".webm" else "aac", rate=48000)
+        sounds = {".webm": "libopus", ".avi": "pcm_s16le"}
+        audio = out.add_stream(sounds.get(path.suffix, "aac"), rate=48000)
         tone = (np.sin(np.arange(24000) / 20) * 9000).astype(np.int16)
         for i in range(frames):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
@@ -76,6 +77,25 @@ def test_colour_times_and_sound_are_kept(tmp_path, suffix, colorspace) -> None:
     assert sound
     assert again == sound
     assert seen == [source.name]
+
+
+@pytest.mark.parametrize(("source", "target"), [("a.mp4", "b.webm"), ("a.avi", "b.mp4")])
+def test_sound_that_the_container_cannot_hold(tmp_path, source, target) -> None:
+    make(tmp_path / source)
+    with pytest.raises(ImageError, match=rf"{source}: cannot be written as {target[1:]} .*mkv"):
+        magnify_file(NET, tmp_path / source, tmp_path / target)
+    assert [p.name for p in tmp_path.iterdir()] == [source]
+
+
+@pytest.mark.parametrize("target", [".avi", ".mkv"])
+def test_a_container_without_times(tmp_path, target) -> None:
+    make(tmp_path / "a.avi")  # H.264, whose frames are not in the order in which they are shown
+    magnify_file(NET, tmp_path / "a.avi", tmp_path / f"b{target}")
+    frames, sound = read(tmp_path / f"b{target}")
+    assert len(frames) == 5
+    assert sound == read(tmp_path / "a.avi")[1]
+    if target != ".avi":
+        assert [t for t, _ in frames] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4], abs=2e-3)
 
 
 def test_silent_and_odd_size(tmp_path) -> None:

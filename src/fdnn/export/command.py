@@ -24,6 +24,7 @@ from torch.export import Dim, ExportedProgram
 from fdnn.errors import UserError, one_line
 from fdnn.export import parity
 from fdnn.export.graphs import Graph, Precision, build
+from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
 from fdnn.models import FDNN, Network
 from fdnn.models.polyphase import REACH
@@ -177,10 +178,7 @@ def export(
         raise UserError(f"{file}: only FDNN can be exported, this is {type(net).__name__}")
     if output.is_dir():
         raise UserError(f"--output {output}: is a folder; name a file in it")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(f"{output.stem}.partial{output.suffix}")
-    try:
-        partial.touch()  # says now, not after the work, that the folder cannot be written to
+    with replacing(output) as partial:
         write = write_onnx if output.suffix == ".onnx" else write_pt2
         try:
             write(net, partial, metadata(net, file, graph, precision), graph, precision)
@@ -191,9 +189,6 @@ def export(
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(f"{file}: cannot be exported ({reason})") from error
         _compare(net, run, graph, precision, images)
-        partial.replace(output)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _compare(

@@ -17,10 +17,11 @@ ORIENTATION = int(ExifTags.Base.Orientation)
 JPEG_EXIF = 65_500
 
 #: Tags of a TIFF's layout, which is not that of the file that is written. Resolution is
-#: written on its own.
+#: written on its own. Also, where on Earth its pixels are (GeoTIFF): ours are smaller.
 LAYOUT = frozenset(
     {*range(254, 267), 273, *range(277, 285), 296, 297, 301, 317, *range(320, 326), 330, 338, 339}
     | {340, 341, 347, *range(512, 522), *range(529, 533), 700, 33723, 34377, 34675}
+    | {33550, 33922, 34264, 34735, 34736, 34737}
 )
 
 

@@ -15,6 +15,9 @@ from fdnn.files.metadata import Metadata
 
 Array = NDArray[Any]
 
+#: Tag of a TIFF that says what its numbers mean.
+PHOTOMETRIC = 262
+
 
 def from_pillow(image: Image.Image, name: str = "image") -> tuple[Array, Metadata]:
     """Take pixels and metadata out of an image, turned as its EXIF says.
@@ -72,7 +75,10 @@ def to_array(image: Image.Image, name: str = "image") -> Array:
     if image.mode in {"L", "LA", "RGB", "RGBA"}:
         return np.asarray(image)
     if mode.startswith("I;16"):
-        return np.asarray(image).astype(np.uint16)
+        pixels = np.asarray(image).astype(np.uint16)
+        # In 8 bits Pillow sees to it.
+        white_is_zero = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
+        return 65535 - pixels if white_is_zero else pixels
     raise ImageError(f"{name}: pixel type {mode!r} is not supported; save it as 8 or 16 bits")
 
 

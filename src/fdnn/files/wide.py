@@ -14,23 +14,30 @@ from fdnn.errors import ImageError
 from fdnn.files.metadata import Metadata
 from fdnn.files.modes import Array
 
+#: Tag of a TIFF.
+BITS_PER_SAMPLE = 258
 #: Length of a PNG's signature and first chunk, after which the others may stand.
 PNG_HEAD = 8 + 25
 
 
-def read(path: Path, mode: str) -> Array:
+def read(path: Path, mode: str, tiff: bool) -> Array:
     """Read a 16-bit colour file as it is stored, without turning it.
 
     Args:
         path: A PNG or TIFF.
         mode: ``RGB``, ``RGBA`` or ``LA``, as Pillow calls it.
+        tiff: Whether it is a TIFF, whatever its name.
 
     Returns:
-        ``(h, w, c)`` uint16.
+        ``(h, w, c)`` uint16; colour that was stored multiplied by alpha is divided by it.
 
     Raises:
-        ImageError: If OpenCV cannot read it.
+        ImageError: If it cannot be read, or is neither gray with alpha nor RGB.
     """
+    return (_read_tiff if tiff else _read_interleaved)(path, mode)
+
+
+def _read_interleaved(path: Path, mode: str) -> Array:
     import cv2
 
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -40,6 +47,34 @@ def read(path: Path, mode: str) -> Array:
         return np.ascontiguousarray(pixels[..., [0, 3]])
     order = [2, 1, 0] if pixels.shape[2] == 3 else [2, 1, 0, 3]
     return np.ascontiguousarray(pixels[..., order])
+
+
+def _read_tiff(path: Path, mode: str) -> Array:
+    from tifffile import EXTRASAMPLE, PHOTOMETRIC, PLANARCONFIG, TiffFile
+
+    with TiffFile(path) as file:
+        page = file.pages.first
+        if page.photometric not in {PHOTOMETRIC.RGB, PHOTOMETRIC.MINISBLACK}:
+            kind = PHOTOMETRIC(page.photometric).name
+            raise ImageError(f"{path}: 16 bits of {kind} are not supported; save it as RGB")
+        if page.planarconfig == PLANARCONFIG.SEPARATE:
+            # OpenCV would take planes for pixels.
+            pixels = np.ascontiguousarray(np.moveaxis(page.asarray(), 0, -1))
+        else:
+            pixels = _read_interleaved(path, mode)
+        extra = [*page.extrasamples, EXTRASAMPLE.UNSPECIFIED][0]
+    colours = 1 if mode == "LA" else 3
+    if extra == EXTRASAMPLE.UNSPECIFIED:
+        return np.ascontiguousarray(pixels[..., :colours])
+    pixels = np.ascontiguousarray(pixels[..., : colours + 1])
+    return _divided(pixels) if extra == EXTRASAMPLE.ASSOCALPHA else pixels
+
+
+def _divided(pixels: Array) -> Array:
+    """Divide colour by alpha, the last channel."""
+    alpha = np.maximum(pixels[..., -1:].astype(np.float64), 1)
+    colour = np.minimum(np.rint(pixels[..., :-1] * 65535.0 / alpha), 65535)
+    return np.concatenate([colour.astype(np.uint16), pixels[..., -1:]], axis=-1)
 
 
 def write(path: Path, image: Array, about: Metadata) -> None:

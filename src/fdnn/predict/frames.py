@@ -142,6 +142,8 @@ def write_frames(path: Path, frames: Iterator[Array], series: Series) -> None:
             check_format(path, size, channels, pixels.dtype == np.uint16)
             yield _for_format(Image.fromarray(pixels), suffix)
 
+    if series.default_image and suffix != ".png":
+        next(frames)  # which an animation never shows
     rest = images()
     first = next(rest)
     gray = first.mode in {"L", "LA", "I;16"}

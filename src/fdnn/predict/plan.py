@@ -62,6 +62,8 @@ def plan(
         raise UserError(f"--output {folder} is a file; name a folder")
     jobs: dict[Path, Job] = {}
     for name in inputs:
+        if not name:
+            raise UserError("an --input is empty; name images or folders ('.' is this one)")
         for source, place in _find(name, folder):
             target = folder / place.with_name(
                 place.stem + suffix + _extension(source.suffix, extension)
@@ -111,12 +113,14 @@ def _before_pattern(parts: Sequence[str]) -> Iterator[str]:
 
 
 def _below(root: Path, paths: Iterator[Path], output: Path) -> Iterator[tuple[Path, Path]]:
-    inside = output.resolve() != root.resolve()  # then results of an earlier run are no inputs
+    # Results of an earlier run are no inputs.
+    out = output.resolve()
+    inside = out != root.resolve() and out.is_relative_to(root.resolve())
     for path in sorted(paths):
         place = path.relative_to(root)
         if any(part.startswith(".") for part in place.parts):
             continue
-        if inside and path.resolve().is_relative_to(output.resolve()):
+        if inside and path.resolve().is_relative_to(out):
             continue
         if path.suffix.lower() in EXTENSIONS | VIDEOS and path.is_file():
             yield path, place

@@ -76,6 +76,11 @@ def magnify_video(
     except av.FFmpegError as error:
         if isinstance(error, OSError) and error.errno in {13, 28, 30, 122}:
             raise OSError(error.errno, error.strerror, str(target)) from None
+        if str(getattr(error, "filename", None) or source) != str(source):
+            raise ImageError(
+                f"{source}: cannot be written as {target.suffix} ({error.strerror}); "
+                "choose --format mkv"
+            ) from None
         raise ImageError(f"{source}: cannot be read ({error.strerror})") from None
 
 
@@ -103,7 +108,7 @@ def _transcode(
             frame = _magnified(item, magnify)
             if out_video is None:
                 out_video = _video_stream(result, video, frame, suffix)
-                out_audio = result.add_stream_from_template(audio) if audio else None
+                out_audio = _audio_stream(result, audio, opened.name, suffix)
             result.mux(out_video.encode(frame))
         if out_video is not None:
             for packet in waiting:
@@ -116,9 +121,16 @@ def _transcode(
 
 
 def _packets_and_frames(opened: Any, video: Any, audio: Any) -> Iterator[Any]:
+    # AVI holds no times; what the decoder makes of that is wrong where frames were reordered.
+    timed = opened.format.name != "avi"
+    number = 0
     for packet in opened.demux([stream for stream in (video, audio) if stream]):
         if packet.stream is video:
-            yield from packet.decode()
+            for frame in packet.decode():
+                if not timed:
+                    frame.pts = round(number / (video.average_rate * video.time_base))
+                number += 1
+                yield frame
         elif packet.dts is not None:
             yield packet
 
@@ -147,4 +159,21 @@ def _video_stream(result: Any, video: Any, frame: Any, suffix: str) -> Any:
     context.color_range = 1  # studio range, which from_ndarray and reformat make
     if video.codec_context.sample_aspect_ratio:
         context.sample_aspect_ratio = video.codec_context.sample_aspect_ratio
+    return stream
+
+
+def _audio_stream(result: Any, audio: Any, source: str, suffix: str) -> Any:
+    """Add a copy of the audio, and begin to write.
+
+    Raises:
+        ImageError: If the container cannot hold it.
+    """
+    try:
+        stream = result.add_stream_from_template(audio) if audio else None
+        result.start_encoding()
+    except ValueError:  # also FFmpeg's "invalid argument"
+        kind = f" with its audio ({audio.codec_context.name})" if audio else ""
+        raise ImageError(
+            f"{source}: cannot be written as {suffix}{kind}; choose --format mkv"
+        ) from None
     return stream

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,13 +74,18 @@ class Run:
     def score(self, set_name: str) -> Score | None:
         """Look up the mean PSNR and SSIM of a set, if it was tested."""
         scores = (self.benchmark or {}).get("sets", {}).get(set_name)
-        return (scores["psnr"], scores["ssim"]) if scores else None
+        return _score(scores) if scores else None
 
     def image_score(self, set_name: str, image: str) -> Score | None:
         """Look up PSNR and SSIM of an image, if it was tested."""
         scores = (self.benchmark or {}).get("sets", {}).get(set_name, {}).get("images", {})
         found = scores.get(image)
-        return (found["psnr"], found["ssim"]) if found else None
+        return _score(found) if found else None
+
+
+def _score(scores: dict[str, Any]) -> Score:
+    # JSON has no infinity, see report.py.
+    return (math.inf if scores["psnr"] is None else scores["psnr"], scores["ssim"])
 
 
 def read_run(folder: Path) -> Run:
