@@ -61,6 +61,40 @@ def test_fifty_steps_in_processes_and_parts_are_those_of_one(tiny, tmp_path) -> 
         assert json.loads((folder / "run.json").read_text())["steps"] == 50
 
 
+SPOILED = """
+import torch.distributed
+from fdnn.losses import MSEKLLoss
+
+class Spoiled(MSEKLLoss):
+    steps = 0
+
+    def forward(self, sr, hr):
+        terms = super().forward(sr, hr)
+        self.steps += 1
+        if self.steps == 3 and torch.distributed.get_rank() == 1:
+            terms["loss"] = terms["loss"] * float("nan")
+        return terms
+"""
+
+
+def test_a_nan_of_one_process_is_skipped_by_all(tiny, tmp_path) -> None:
+    (tmp_path / "spoiled.py").write_text(SPOILED)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    options = ["--model.loss", "spoiled.Spoiled", "--model.on_nonfinite", "skip", *DDP, "2"]
+    done = subprocess.run(
+        [sys.executable, TRAIN, "fit", *tiny, *options], capture_output=True, text=True,
+        env={**ENV, "PYTHONPATH": path, "FDNN_IMPORTS": "spoiled"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "loss of another process is not finite at step 3; step left out" in done.stderr
+    assert "loss is nan at step 3; its batch: " in done.stderr
+    folder = tmp_path / "logs" / "tiny" / "version_0"
+    assert [p.name for p in folder.glob("nonfinite*")] == ["nonfinite_step3_rank1.safetensors"]
+    record = json.loads((folder / "run.json").read_text())
+    assert (record["spoiled_steps"], record["steps"]) == (1, 6)
+    assert all(torch.isfinite(p).all() for p in load(folder).parameters())
+
+
 def scores(folder: Path) -> dict:
     return json.loads((folder / "benchmark.json").read_text())["sets"]
 
