@@ -21,7 +21,8 @@ from fdnn.demo.__main__ import main
 from fdnn.demo.handlers import compare, find_networks, for_screen, magnify
 from fdnn.errors import UserError
 from fdnn.evaluation import score
-from fdnn.images import read_image, write_image
+from fdnn.files.metadata import Metadata
+from fdnn.images import read_image, read_picture, write_image
 from fdnn.inference import upscale_pixels
 from fdnn.models import Bicubic
 from fdnn.sets import ImageSet
@@ -43,11 +44,13 @@ def test_networks_are_found_in_a_folder_and_alone():
 )
 def test_the_download_is_what_the_pipeline_makes(tmp_path, random, shape, dtype):
     image = random.integers(0, np.iinfo(dtype).max, shape, dtype=dtype, endpoint=True)
-    write_image(tmp_path / "in.png", image)
+    write_image(tmp_path / "in.png", image, Metadata(dpi=(300.0, 300.0)))
     net = load(WEIGHTS / "fdnn_x2")
     made = magnify(tmp_path / "in.png", net, tmp_path / "out")
     assert made.result.name == "in_x2.png"
-    np.testing.assert_array_equal(read_image(made.result), upscale_pixels(net, image))
+    pixels, about = read_picture(made.result)
+    np.testing.assert_array_equal(pixels, upscale_pixels(net, image))
+    assert about.dpi == pytest.approx((300, 300), abs=0.1)
     for shown in (read_image(made.before), read_image(made.after)):
         assert shown.dtype == np.uint8
         assert shown.shape == (18, 24, 3)[: image.ndim]

@@ -14,7 +14,8 @@ from fdnn.demo import limits
 from fdnn.engines import Engined
 from fdnn.errors import UserError
 from fdnn.evaluation import score
-from fdnn.images import Array, luma, modcrop, read_image, split_alpha, write_image
+from fdnn.files.metadata import Metadata
+from fdnn.images import Array, luma, modcrop, read_picture, split_alpha, write_image
 from fdnn.inference import upscale_luma, upscale_pixels
 from fdnn.models import Bicubic, Network
 from fdnn.pictures import shrink
@@ -80,18 +81,18 @@ def magnify(path: Path, net: Network, folder: Path) -> Magnified:
     """
     scale = net.scale
     limits.check(path, scale)
-    lr = _read(path)
+    lr, about = _read(path)
     start = time.perf_counter()
     sr = upscale_pixels(net, lr)
     seconds = time.perf_counter() - start
     result = folder / f"{path.stem}_x{scale}.png"
-    write_image(result, sr)
+    write_image(result, sr, about)
     before, after = folder / "bicubic.png", result
-    write_image(before, for_screen(upscale_pixels(Bicubic(scale), lr)))
+    write_image(before, for_screen(upscale_pixels(Bicubic(scale), lr)), about)
     screen = for_screen(sr)
     if screen is not sr:
         after = folder / "network.png"
-        write_image(after, screen)
+        write_image(after, screen, about)
     text = f"{_size(lr)} → **{_size(sr)}** pixels, {_kind(sr)}, in **{seconds:.2f} s**"
     return Magnified(result, before, after, seconds, text)
 
@@ -132,7 +133,7 @@ def compare(path: Path, net: Network, folder: Path) -> Compared:
     """
     scale = net.scale
     limits.check(path)
-    hr = for_screen(modcrop(_read(path), scale))
+    hr = for_screen(modcrop(_read(path)[0], scale))
     lr = shrink(hr, scale)
     networks = {"bicubic": Bicubic(scale), net.title: net}
     upload = ImageSet("upload", (path,))
@@ -178,9 +179,9 @@ def for_screen(image: Array) -> Array:
     return np.floor(pixels * 255 + 0.5).astype(np.uint8)
 
 
-def _read(path: Path) -> Array:
+def _read(path: Path) -> tuple[Array, Metadata]:
     try:
-        return read_image(path)
+        return read_picture(path)
     except UserError as error:
         raise _about(path, error) from None
 
