@@ -399,6 +399,14 @@ def test_mistakes_give_one_line(tiny, tmp_path, capsys, command, options, messag
     assert message in error
 
 
+def test_help_names_all_commands(capsys) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert all(f" {name}" in out for name in ("fit", "test", "predict", "evaluate", "report"))
+
+
 def test_no_traceback_in_a_real_process(tmp_path) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "src" / "train.py"), "test", "--config", "gone.yaml"],

@@ -340,6 +340,7 @@ def main(args: Sequence[str] | None = None) -> int:
             },
             seed_everything_default=0,
             parser_class=Parser,
+            parser_kwargs={"epilog": f"Without a Trainer: {', '.join(TOOLS)}; each has --help."},
             save_config_kwargs={"overwrite": True},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
