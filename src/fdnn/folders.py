@@ -71,7 +71,8 @@ def _pair(sr_file: Path, hr_file: Path, scale: int) -> tuple[Tensor, Tensor]:
         )
     if min(hr.shape[:2]) < WINDOW + 2 * scale:
         raise ImageError(f"{hr_file}: {hr.shape[0]}x{hr.shape[1]} is too small to be scored")
-    values = (_gray(sr) if hr.ndim == 2 else luma(sr), luma(hr))
+    gray = split_alpha(hr)[0].ndim == 2
+    values = (_gray(sr) if gray else luma(sr), luma(hr))
     planes = [torch.from_numpy(np.ascontiguousarray(each))[None, None] for each in values]
     return planes[0], planes[1]
 
