@@ -26,7 +26,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
             "learning curves need matplotlib: pip install -e '.[report]', or use --no-curves"
         ) from None
     scales = sorted({run.scale for run in runs})
-    figure = Figure(figsize=(8, 3.5 * len(scales)), layout="constrained")
+    figure = Figure(figsize=(9, 3.5 * len(scales)), layout="constrained")
     panels = figure.subplots(len(scales), squeeze=False)[:, 0]
     for scale, axes in zip(scales, panels, strict=True):
         axes.set_prop_cycle(color=colormaps["tab20"](range(20)))
@@ -40,7 +40,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
         lowest = min(filter(math.isfinite, ends), default=-math.inf)
         axes.set_ylim(bottom=max(axes.get_ylim()[0], lowest - 1))
         axes.set(title=f"x{scale}", ylabel="PSNR in dB, averaged weights")
-        axes.legend(fontsize=7, ncols=2)
+        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
         axes.grid(alpha=0.3)
     panels[-1].set_xlabel("optimizer steps")
     figure.savefig(path, dpi=110)
