@@ -48,6 +48,24 @@ def test_the_best_of_table_3_is_passed_as_the_text_says(label) -> None:
         assert sets[name]["ssim"] >= ssim
 
 
+@pytest.mark.parametrize(
+    ("label", "scale", "missed"),
+    [
+        ("fdnn_plus_x4", 4, {"Set5 PSNR"}),
+        ("fdnn_x4", 4, {"Set5 PSNR", "Set5 SSIM", "Set14 SSIM"}),
+        ("fdnn_plus_x3", 3, {"Set5 SSIM", "B100 PSNR"}),
+    ],
+)
+def test_what_one_pass_misses_is_what_the_text_says(label, scale, missed) -> None:
+    sets = json.loads((ROOT / "checkpoints" / label / "benchmark.json").read_text())["sets"]
+    found = set()
+    for name in SETS:
+        psnr, ssim = best(name, scale)
+        found |= {f"{name} PSNR"} if sets[name]["psnr"] < psnr else set()
+        found |= {f"{name} SSIM"} if sets[name]["ssim"] < ssim else set()
+    assert found == missed
+
+
 def test_the_papers_recipe_is_told_as_it_was_recorded() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     said = re.findall(r"ends at ([\d.]+),\s+([\d.]+) and ([\d.]+) dB", text)
