@@ -124,7 +124,7 @@ def publish(net: Network, folder: Path, origin: dict[str, Any], departures: str)
             continue
         print(f"{name}: {results[name].psnr:.3f} dB, {results[name].ssim:.4f}", flush=True)
     weights = {"path": FILE_NAME, "sha256": digest}
-    scores = as_json(type(net).__name__, net.scale, results, weights)
+    scores = as_json(type(net).__name__, net.scale, results, weights, "eager, fp32")
     (folder / JSON_NAME).write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
     text = card(folder.name, origin, scores, departures)
     (folder / "README.md").write_text(text, encoding="utf-8")
