@@ -22,7 +22,7 @@ from fdnn.files import metadata, wide
 from fdnn.files.atomic import replacing
 from fdnn.files.metadata import Metadata
 from fdnn.files.modes import Array as Array
-from fdnn.files.modes import from_pillow, upright
+from fdnn.files.modes import from_pillow
 
 #: File types that are looked for in folders (any case).
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
@@ -160,8 +160,9 @@ def read_picture(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[Array,
         if not has_16_bit_colour(image):
             image.load()
             return from_pillow(image, str(path))
-        pixels = wide.read(Path(path), image.mode, image.format == "TIFF")
-        return upright(pixels, metadata.orientation(image)), metadata.of(image)
+        turn = metadata.orientation(image)
+        pixels = wide.read(Path(path), image.mode, image.format == "TIFF", turn)
+        return pixels, metadata.of(image)
 
 
 def read_image(path: Path | str) -> Array:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tifffile
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from fdnn.files import metadata
 from fdnn.files.modes import from_pillow, upright
@@ -69,13 +69,22 @@ def test_16_bit_colour_keeps_profile_and_resolution(tmp_path, random, suffix, ch
     assert [p.name for p in tmp_path.iterdir()] == [f"x{suffix}"]
 
 
-def test_16_bit_colour_is_turned(tmp_path, random) -> None:
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+def test_16_bit_colour_is_turned(tmp_path, random, planes, orientation) -> None:
     pixels = random.integers(0, 65536, (9, 7, 3), dtype=np.uint16)
+    laid = np.moveaxis(pixels, -1, 0) if planes == "separate" else pixels
     tifffile.imwrite(
-        tmp_path / "x.tif", pixels, photometric="rgb", extratags=[(274, "H", 1, 6, False)],
-        metadata=None,
+        tmp_path / "x.tif", laid, photometric="rgb", planarconfig=planes, metadata=None,
+        extratags=[(274, "H", 1, orientation, False)],
     )  # fmt: skip
-    assert np.array_equal(read_image(tmp_path / "x.tif"), np.rot90(pixels, -1))
+    # As Pillow turns what it can read.
+    low = Image.fromarray((pixels >> 8).astype(np.uint8))
+    low.save(tmp_path / "y.png", exif=exif(orientation))
+    assert np.array_equal(
+        read_image(tmp_path / "x.tif") >> 8,
+        np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / "y.png"))),
+    )
 
 
 def test_a_profile_is_attached_to_its_own_kind_of_pixels(tmp_path, random) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fdnn.errors import ImageError
 from fdnn.files.metadata import Metadata
-from fdnn.files.modes import Array
+from fdnn.files.modes import Array, upright
 
 #: Tag of a TIFF.
 BITS_PER_SAMPLE = 258
@@ -20,13 +20,14 @@ BITS_PER_SAMPLE = 258
 PNG_HEAD = 8 + 25
 
 
-def read(path: Path, mode: str, tiff: bool) -> Array:
-    """Read a 16-bit colour file as it is stored, without turning it.
+def read(path: Path, mode: str, tiff: bool, orientation: int) -> Array:
+    """Read a 16-bit colour file, upright.
 
     Args:
         path: A PNG or TIFF.
         mode: ``RGB``, ``RGBA`` or ``LA``, as Pillow calls it.
         tiff: Whether it is a TIFF, whatever its name.
+        orientation: How it must be turned, see :func:`fdnn.files.modes.upright`.
 
     Returns:
         ``(h, w, c)`` uint16; colour that was stored multiplied by alpha is divided by it.
@@ -34,7 +35,9 @@ def read(path: Path, mode: str, tiff: bool) -> Array:
     Raises:
         ImageError: If it cannot be read, or is neither gray with alpha nor RGB.
     """
-    return (_read_tiff if tiff else _read_interleaved)(path, mode)
+    if tiff:
+        return _read_tiff(path, mode, orientation)
+    return upright(_read_interleaved(path, mode), orientation)
 
 
 def _read_interleaved(path: Path, mode: str) -> Array:
@@ -49,7 +52,7 @@ def _read_interleaved(path: Path, mode: str) -> Array:
     return np.ascontiguousarray(pixels[..., order])
 
 
-def _read_tiff(path: Path, mode: str) -> Array:
+def _read_tiff(path: Path, mode: str, orientation: int) -> Array:
     from tifffile import EXTRASAMPLE, PHOTOMETRIC, PLANARCONFIG, TiffFile
 
     with TiffFile(path) as file:
@@ -59,9 +62,9 @@ def _read_tiff(path: Path, mode: str) -> Array:
             raise ImageError(f"{path}: 16 bits of {kind} are not supported; save it as RGB")
         if page.planarconfig == PLANARCONFIG.SEPARATE:
             # OpenCV would take planes for pixels.
-            pixels = np.ascontiguousarray(np.moveaxis(page.asarray(), 0, -1))
+            pixels = upright(np.moveaxis(page.asarray(), 0, -1), orientation)
         else:
-            pixels = _read_interleaved(path, mode)
+            pixels = _read_interleaved(path, mode)  # OpenCV turns TIFFs by itself
         extra = [*page.extrasamples, EXTRASAMPLE.UNSPECIFIED][0]
     colours = 1 if mode == "LA" else 3
     if extra == EXTRASAMPLE.UNSPECIFIED:
