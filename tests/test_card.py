@@ -31,6 +31,7 @@ def finished(photos, tmp_path) -> tuple[Path, Path]:
         "weights_sha256": digest, "left_out": ["/home/me/t20.bmp: 7x7: small"],
         "started_from": {"path": "/home/me/fdnn/a/last.ckpt", "sha256": "5" * 64},
         "teachers": [{"path": "b", "sha256": "7" * 64}],
+        "resumed_from": "/home/me/logs/a/version_0/checkpoints/last.ckpt",
     }  # fmt: skip
     (run / "run.json").write_text(json.dumps(record))
     (run / "config.yaml").write_text("a: 1\n")
@@ -51,6 +52,7 @@ def test_publishes_what_is_needed(finished, tmp_path) -> None:
     assert {p.name for p in target.iterdir()} == names
     assert json.loads((target / "run.json").read_text())["left_out"] == ["t20.bmp: 7x7: small"]
     assert json.loads((target / "run.json").read_text())["started_from"]["path"] == "a/last.ckpt"
+    assert "/home" not in (target / "run.json").read_text()
     # Of the log, the validations.
     assert (target / "metrics.csv").read_text() == "epoch,step,val/Set5/psnr\n0,9,30.5\n"
     card = (target / "README.md").read_text()

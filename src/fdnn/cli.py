@@ -153,7 +153,7 @@ class CLI(LightningCLI):
         """Turn what a network or loss says of its arguments into a message for the user."""
         try:
             super().instantiate_classes()
-        except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
+        except (ValueError, TypeError, RuntimeError) as error:
             raise UserError(" ".join(str(error).split())) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
@@ -242,10 +242,7 @@ class CLI(LightningCLI):
         report.show(name, self.model.scale, self.model.results, references, per_image)
         folder = run_folder(self.trainer)
         record = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
-        file = folder / FILE_NAME
-        weights = {"path": str(file), "sha256": sha256(file)}
-        engine = self.model.engine_title
-        benchmark = report.as_json(name, self.model.scale, self.model.results, weights, engine)
+        benchmark = self._benchmark(folder / FILE_NAME)
         report.write(folder, benchmark)
         words = ["--config", str(folder / card.CONFIG_NAME), "--ckpt_path", str(folder)]
         options = shlex.join(words)
@@ -294,17 +291,18 @@ class CLI(LightningCLI):
         self._show_scores()
         if not self.trainer.is_global_zero:
             return
-        file = self.model.weights_file
-        weights = {"path": str(file), "sha256": sha256(file)} if file else None
-        name = self.model.title
-        engine = self.model.engine_title
-        benchmark = report.as_json(name, self.model.scale, self.model.results, weights, engine)
-        path = report.write(run_folder(self.trainer), benchmark)
+        path = report.write(run_folder(self.trainer), self._benchmark(self.model.weights_file))
         for logger in self.trainer.loggers:
             if isinstance(logger, WandbLogger):
-                strips = self._get(self.config_init, "wandb").strips
-                log_benchmark(logger, self.model.results, self.model.runner, name, strips)
+                strips, model = self._get(self.config_init, "wandb").strips, self.model
+                log_benchmark(logger, model.results, model.runner, model.title, strips)
         print(f"scores written to {path} and {path.with_name(report.CSV_NAME).name}")
+
+    def _benchmark(self, file: Path | None) -> dict[str, Any]:
+        """Collect the scores of the weights in a file; without one, of a network that has none."""
+        weights = {"path": str(file), "sha256": sha256(file)} if file else None
+        model = self.model
+        return report.as_json(model.title, model.scale, model.results, weights, model.engine_title)
 
     def _show_scores(self) -> None:
         if self.trainer.is_global_zero:

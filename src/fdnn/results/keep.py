@@ -31,12 +31,14 @@ def keep_record(run: Path, target: Path) -> None:
     """
     target.mkdir(parents=True, exist_ok=True)
     record = json.loads((run / RECORD_NAME).read_text(encoding="utf-8"))
-    # Of files that were left out, name and reason: where they lay is nobody's business.
+    # Where files lay is nobody's business: their names stay, and why they were left out.
     parts = [text.partition(": ") for text in record.get("left_out", [])]
     record["left_out"] = [f"{Path(path).name}: {reason}" for path, _, reason in parts]
     for source in [record.get("started_from"), *record.get("teachers", [])]:
         if source:
             source["path"] = "/".join(Path(source["path"]).parts[-2:])
+    if record.get("resumed_from"):
+        record["resumed_from"] = "/".join(Path(record["resumed_from"]).parts[-3:])
     (target / RECORD_NAME).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     if not (run / METRICS_NAME).is_file():
         return
