@@ -7,13 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from PIL import Image
 
 from fdnn.cli import main
 from fdnn.images import read_image
-from fdnn.predict.magnify import magnify_file
 
 ROOT = Path(__file__).parents[1]
 TRAIN = [sys.executable, str(ROOT / "src" / "train.py")]
@@ -81,22 +79,6 @@ def test_existing_results(predict, tmp_path, capsys) -> None:
     assert "2 results exist already" in capsys.readouterr().out
     assert main([*command, "--overwrite", "true"]) == 0
     assert read_image(tmp_path / "out" / "a.png").shape == (10, 12, 3)
-
-
-def test_one_image_too_many_for_the_memory(predict, tmp_path, capsys, monkeypatch) -> None:
-    def magnify(net, source, target, **options):
-        if source.name == "huge.png":  # as PyTorch says it
-            torch.empty(2**60, dtype=torch.uint8)
-        magnify_file(net, source, target, **options)
-
-    monkeypatch.setattr("fdnn.module.magnify_file", magnify)
-    for name in ("a.png", "huge.png", "z.png"):
-        save(tmp_path / "in" / name)
-    assert main([*predict, "--input", "in", "--output", "out"]) == 1
-    assert last_line(capsys.readouterr().err).endswith(
-        "1 of 3 failed: in/huge.png: not enough memory"
-    )
-    assert names(tmp_path / "out") == ["a.png", "z.png"]
 
 
 def test_hostile_files_do_not_stop_the_others(predict, tmp_path, capsys, random) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Literal, NoReturn
 
 import lightning.pytorch as pl
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, WandbLogger
@@ -35,6 +34,7 @@ from fdnn.optim import parameter_groups
 from fdnn.progress import PredictProgress
 from fdnn.provenance import RECORD_NAME
 from fdnn.quiet import quiet_libraries
+from fdnn.reasons import reason
 from fdnn.runs import SafeCheckpoints, check_resumable, newest_checkpoint, run_folder
 from fdnn.stops import StopSignals
 from fdnn.trainer import Trainer
@@ -344,23 +344,9 @@ def main(args: Sequence[str] | None = None) -> int:
             load_from_checkpoint_support=False,
             args=args if args is None else words,
         )
-    except MisconfigurationException as error:
-        raise UserError(" ".join(str(error).split())) from error
-    except RuntimeError as error:
-        # So does Lightning call a wrong name in a config.
-        if "Early stopping conditioned on metric" in str(error):
-            raise UserError(" ".join(str(error).split())) from error
-        reason = nodes.lost_process(error) or " ".join(str(error).split())
-        # A worker's end reaches us as an error of the loader, or of the pipe to the worker.
-        if not nodes.lost_process(error) and "DataLoader worker" not in str(error):
-            raise
-        print(f"error: {reason} Go on with --ckpt_path last.", file=sys.stderr)
-        return 1
     except Exception as error:
-        # wandb is not imported before it is used; its errors are known by where they are from.
-        if type(error).__module__.partition(".")[0] != "wandb":
+        text = reason(error)
+        if text is None:
             raise
-        reason = " ".join(str(error).split())
-        print(f"error: W&B: {reason} Or go on with --wandb.mode offline.", file=sys.stderr)
-        return 1
+        raise UserError(text) from error
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import math
 from collections.abc import Callable
@@ -17,14 +16,13 @@ from torch import Tensor, nn
 
 from fdnn.engines import Engine, Precision, compiler_works, with_engine
 from fdnn.errors import UserError
-from fdnn.images import MAX_PIXELS
 from fdnn.losses import MSEKLLoss
 from fdnn.metrics import BenchmarkScores, SetScores
 from fdnn.models import Network
 from fdnn.models.ensemble import SelfEnsemble
 from fdnn.optim import parameter_groups
 from fdnn.patches import Batch
-from fdnn.predict.magnify import Track, magnify_file, untracked
+from fdnn.predict.work import Work
 from fdnn.runs import set_aside
 from fdnn.weights import CKPT_KEY, describe
 
@@ -113,11 +111,8 @@ class SuperResolution(pl.LightningModule):
         self.train_forwards: dict[int, Callable[[Tensor], Tensor]] = {net.scale: self.net.forward}
         #: Sums of the loss terms over the parts of an accumulated step.
         self.terms: dict[str, Tensor] = {}
-        #: What ``predict`` could not do, and the number of files that it could.
-        self.failures: list[str] = []
-        self.done = 0
-        self.max_pixels = MAX_PIXELS
-        self.track: Track = untracked
+        #: What ``predict`` does with files.
+        self.work = Work()
         self.scores: list[BenchmarkScores] = []
         #: Scores of the last validation or test, by set name.
         self.results: dict[str, SetScores] = {}
@@ -325,47 +320,21 @@ class SuperResolution(pl.LightningModule):
     def on_predict_start(self) -> None:
         """Prepare the engine."""
         self._start_engine()
-        self.failures, self.done = [], 0
 
     def predict_step(self, batch: tuple[Path, Path] | None, batch_idx: int) -> None:
-        """Magnify one file; what goes wrong is kept for the end in ``failures``.
+        """Magnify one file; what goes wrong with it is kept for the end, see ``work``.
 
         Args:
             batch: Source and target file, see :class:`fdnn.predict.plan.Job`; ``None``: no work.
             batch_idx: Not used.
-
-        Raises:
-            OSError: If the disk is full, so that the next files would fail as well.
         """
-        if batch is None:
-            return
-        source, target = batch
-        try:
+        if batch is not None:
             with torch.autocast(self.device.type, enabled=False):
-                magnify_file(
-                    self.runner, source, target, max_pixels=self.max_pixels, track=self.track
-                )
-            self.done += 1
-        except UserError as error:
-            self.failures.append(str(error))
-        except OSError as error:
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise OSError(error.errno, error.strerror, str(target)) from None
-            self.failures.append(f"{target}: {error.strerror or error}")
-        except (MemoryError, RuntimeError) as error:
-            # PyTorch has a class of its own for a lack of a GPU's memory, and none for the rest.
-            lacking = (MemoryError, torch.OutOfMemoryError)
-            if not isinstance(error, lacking) and "DefaultCPUAllocator" not in str(error):
-                raise
-            self.failures.append(f"{source}: not enough memory")
+                self.work.do(self.runner, *batch)
 
     def on_predict_epoch_end(self) -> None:
         """Bring together what all processes did."""
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            shares: list[Any] = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(shares, (self.failures, self.done))
-            self.failures = [text for failures, _ in shares for text in failures]
-            self.done = sum(done for _, done in shares)
+        self.work.gather(self.trainer.world_size)
 
     def on_test_epoch_start(self) -> None:
         """Start new scores."""

@@ -67,7 +67,7 @@ class PredictProgress(ProgressBar):
         self.files = self.progress.add_task("magnify", total=total, unit="images")
         self.progress.start()
         assert isinstance(pl_module, SuperResolution)
-        pl_module.track = self.track
+        pl_module.work.track = self.track
 
     def track(self, items: Iterable[Any], total: int, name: str) -> Iterator[Any]:
         """Show a bar of its own while the frames of a file are iterated over."""

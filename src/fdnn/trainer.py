@@ -13,6 +13,7 @@ from fdnn.errors import UserError
 from fdnn.images import MAX_PIXELS
 from fdnn.module import SuperResolution
 from fdnn.predict.plan import Job, plan
+from fdnn.predict.work import Work
 
 
 class Trainer(pl.Trainer):
@@ -74,16 +75,15 @@ class Trainer(pl.Trainer):
             return
         mine: list[Job | None] = [*todo] or [None]
         assert isinstance(model, SuperResolution)
-        model.max_pixels = max_pixels
+        model.work = work = Work(max_pixels)
         loader: DataLoader[Any] = DataLoader(mine, batch_size=None)  # type: ignore[arg-type]
         super().predict(model, loader, return_predictions=False)
         if not self.is_global_zero:
             return
-        done, failures = model.done, model.failures
-        if failures:
-            total = done + len(failures)
-            raise UserError(f"{len(failures)} of {total} failed: " + "; ".join(failures))
-        print(f"{done} images written to {folder}")
+        if work.failures:
+            failed, total = len(work.failures), work.done + len(work.failures)
+            raise UserError(f"{failed} of {total} failed: " + "; ".join(work.failures))
+        print(f"{work.done} images written to {folder}")
 
 
 def _check_writable(folder: Path) -> None:

@@ -1,0 +1,33 @@
+"""What errors of the libraries mean to a user of the command line."""
+
+from __future__ import annotations
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from fdnn.nodes import lost_process
+
+
+def reason(error: Exception) -> str | None:
+    """Say in a line what was wrong, and how to mend it or go on.
+
+    Args:
+        error: Anything that a subcommand raised.
+
+    Returns:
+        The line, or ``None`` if nothing that the user gave is known to cause such an error.
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, MisconfigurationException):
+        return text
+    if isinstance(error, RuntimeError):
+        # So does Lightning call a wrong name in a config.
+        if "Early stopping conditioned on metric" in text:
+            return text
+        lost = lost_process(error)
+        # A worker's end reaches us as an error of the loader, or of the pipe to the worker.
+        if lost or "DataLoader worker" in text:
+            return f"{lost or text} Go on with --ckpt_path last."
+    # wandb is not imported before it is used; its errors are known by where they are from.
+    if type(error).__module__.partition(".")[0] == "wandb":
+        return f"W&B: {text} Or go on with --wandb.mode offline."
+    return None

@@ -1,0 +1,27 @@
+import pytest
+import wandb
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+from fdnn.reasons import reason
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MisconfigurationException("No such\n device."), "No such device."),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."),
+            "DataLoader worker (pid 7) is killed by signal: Killed. Go on with --ckpt_path last.",
+        ),
+        (
+            RuntimeError("[gloo/transport/tcp/pair.cc:1] Connection closed. This is typically x"),
+            "another process ended or cannot be reached ([gloo/transport/tcp/pair.cc:1] "
+            "Connection closed.); see what it said. Go on with --ckpt_path last.",
+        ),
+        (wandb.Error("no key."), "W&B: no key. Or go on with --wandb.mode offline."),
+        (RuntimeError("shapes do not match"), None),
+        (KeyError("x"), None),
+    ],
+)
+def test_reason(error, line) -> None:
+    assert reason(error) == line
