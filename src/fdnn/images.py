@@ -22,7 +22,7 @@ from fdnn.files import metadata, wide
 from fdnn.files.atomic import replacing
 from fdnn.files.metadata import Metadata
 from fdnn.files.modes import Array as Array
-from fdnn.files.modes import from_pillow
+from fdnn.files.modes import from_pillow, scale_transparency
 
 #: File types that are looked for in folders (any case).
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
@@ -158,6 +158,7 @@ def read_picture(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[Array,
     """
     with open_image(path, max_pixels) as image:
         if not has_16_bit_colour(image):
+            scale_transparency(image)
             image.load()
             return from_pillow(image, str(path))
         turn = metadata.orientation(image)

@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import tifffile
@@ -127,6 +130,26 @@ def test_transparent_colour_becomes_alpha(tmp_path) -> None:
     Image.new("L", (3, 2), 9).save(tmp_path / "gray.png", transparency=8)
     assert (read_image(tmp_path / "rgb.png") == (9, 8, 7, 0)).all()
     assert (read_image(tmp_path / "gray.png") == (9, 255)).all()
+
+
+@pytest.mark.parametrize(
+    ("bits", "row", "key", "expected"),
+    [
+        (2, b"\x1b", 2, [[0, 255], [85, 255], [170, 0], [255, 255]]),
+        (4, b"\x5a", 10, [[85, 255], [170, 0]]),
+        (16, b"\x00\x64\x13\x88\xff\xff", 5000, [[100, 65535], [5000, 0], [65535, 65535]]),
+    ],
+)
+def test_transparent_gray_of_any_bit_depth(tmp_path, bits, row, key, expected) -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + check
+
+    header = struct.pack(">IIBBBBB", 8 * len(row) // bits, 1, bits, 0, 0, 0, 0)
+    chunks = {b"IHDR": header, b"tRNS": struct.pack(">H", key), b"IDAT": zlib.compress(b"\0" + row)}
+    body = b"".join(chunk(name, data) for name, data in chunks.items())
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b""))
+    assert read_image(tmp_path / "a.png").tolist() == [expected]
 
 
 def test_upright_and_the_image_itself_stays(random) -> None:

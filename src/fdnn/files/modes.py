@@ -77,9 +77,23 @@ def to_array(image: Image.Image, name: str = "image") -> Array:
     if mode.startswith("I;16"):
         pixels = np.asarray(image).astype(np.uint16)
         # In 8 bits Pillow sees to it.
-        white_is_zero = getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0
-        return 65535 - pixels if white_is_zero else pixels
+        if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0:  # white is zero
+            return 65535 - pixels
+        if "transparency" in image.info:
+            alpha = np.where(pixels == image.info["transparency"], 0, 65535).astype(np.uint16)
+            return np.stack([pixels, alpha], axis=-1)
+        return pixels
     raise ImageError(f"{name}: pixel type {mode!r} is not supported; save it as 8 or 16 bits")
+
+
+def scale_transparency(image: Image.Image) -> None:
+    """Bring the transparent gray of a PNG with 2 or 4 bits to the 8 that its pixels will have.
+
+    Args:
+        image: Opened by Pillow, which scales pixels alone, and not decoded yet.
+    """
+    for tile in getattr(image, "tile", []) if "transparency" in image.info else []:
+        image.info["transparency"] *= {"L;2": 85, "L;4": 17}.get(str(tile[3]), 1)
 
 
 def to_pillow(pixels: Array, about: Metadata | None = None) -> Image.Image:
