@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from fdnn.card import main, publish
+from fdnn.card import main, publish, text
 from fdnn.errors import UserError
 from fdnn.evaluation import score
 from fdnn.files.digest import sha256
@@ -68,6 +68,14 @@ def test_publishes_what_is_needed(finished, tmp_path) -> None:
     ):
         assert fact in card
     assert isinstance(load(target), FDNN)
+
+
+def test_a_set_that_was_trained_on_is_called_so(finished) -> None:
+    run, test = finished
+    record, benchmark = (json.loads(f.read_text()) for f in (run / "run.json", test / JSON_NAME))
+    for trained, label in (("T91", "validation"), ("Set5", "trained on")):
+        record["train_sets"] = [trained]
+        assert f"| Set5 ({label}) |" in text("a", record, benchmark, "", "")
 
 
 def test_scores_of_other_weights_are_refused(finished, tmp_path) -> None:

@@ -201,6 +201,7 @@ class RunRecord(pl.Callback):
             "precision": trainer.precision,
             "processes": trainer.world_size,
             "versions": versions(),
+            "train_sets": [Path(name).name for name in data.train_sets],
             "data_sha256": {name: images.sha256() for name, images in sets.items()},
             "images": {name: len(images) for name, images in sets.items()},
             "started_from": self.start,

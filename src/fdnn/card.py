@@ -60,11 +60,12 @@ def text(
         "| set | images | PSNR dB | SSIM | paper's FDNN | paper's Bicubic |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    seen = {Path(given).name for given in record["data_sha256"]}
+    roles = {Path(given).name: "validation" for given in record["data_sha256"]}
+    roles |= dict.fromkeys(record.get("train_sets", []), "trained on")
     for set_name, scores in benchmark["sets"].items():
         printed = [TABLE_3[method].get(set_name, {}).get(scale) for method in ("FDNN", "Bicubic")]
         cells = [f"{p[0]:.2f} / {p[1]:.4f}" if p else "not in the paper" for p in printed]
-        label = set_name + (" (validation)" if set_name in seen else "")
+        label = f"{set_name} ({roles[set_name]})" if set_name in roles else set_name
         # JSON has no infinity, see report.py.
         psnr = "inf" if scores["psnr"] is None else f"{scores['psnr']:.3f}"
         lines.append(
