@@ -118,7 +118,7 @@ def test_fit_leaves_weights_record_logs_and_pictures(tiny, tmp_path, capsys) -> 
     assert record["images"] == {str(tmp_path / "photos"): 6}
     assert record["averaged"]
     card = (folder / "README.md").read_text()
-    assert "photos (validation)" in card
+    assert "photos (trained on)" in card
     assert "the averaged ones" in card
     (command,) = re.findall("`(python src/train.py validate .*)`", card)
     assert (folder / "config.yaml").is_file()
