@@ -135,16 +135,16 @@ class Source:
         )
         try:
             puller.fetch(name, downloader=self._download)
-        except ValueError:
-            raise UserError(
-                f"{self.base}{name}: what came is not the file in the manifest "
-                "(SHA-256 differs); try again, or another --mirror"
-            ) from None
         except (requests.RequestException, OSError) as error:
             reason = error if isinstance(error, requests.HTTPError) else type(error).__name__
             raise UserError(
                 f"cannot fetch {self.base}{name} ({reason}); check the network, or give a copy "
                 "of the sets with --mirror FOLDER_OR_URL"
+            ) from None
+        except ValueError:
+            raise UserError(
+                f"{self.base}{name}: what came is not the file in the manifest "
+                "(SHA-256 differs); try again, or another --mirror"
             ) from None
 
 
@@ -202,6 +202,11 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=8, help="files at a time (8)")
     parser.add_argument("--timeout", type=float, default=30, help="seconds without a byte (30)")
     options = parser.parse_args(args)
+    if options.jobs < 1 or options.timeout <= 0:
+        parser.error(
+            f"--jobs must be at least 1 and --timeout above 0, got {options.jobs} "
+            f"and {options.timeout}"
+        )
     unknown = [name for name in options.sets if name not in names]
     if unknown:
         parser.error(f"unknown set {unknown[0]!r}; choose from {' '.join(names)}")

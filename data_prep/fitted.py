@@ -15,14 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fdnn.errors import UserError, one_line
+from fdnn.card import page
+from fdnn.errors import ImageError, UserError, one_line
 from fdnn.evaluation import score
 from fdnn.files.digest import sha256
 from fdnn.images import luma, modcrop, read_image
 from fdnn.metrics import SetScores
 from fdnn.models import Network
+from fdnn.models.network import MAX_SCALE
 from fdnn.provenance import RECORD_NAME, git_commit, hardware, versions
-from fdnn.published import TABLE_3, method
+from fdnn.published import method
 from fdnn.report import JSON_NAME, as_json
 from fdnn.sets import ImageSet, find_set
 from fdnn.weights import FILE_NAME, save_weights
@@ -31,10 +33,26 @@ from fdnn.weights import FILE_NAME, save_weights
 TEST_SETS = ("Set5", "Set14", "B100")
 
 
+#: LR pixels a side of the images that are fitted to, at least.
+SMALLEST = 8
+
+
 def hr_images(images: ImageSet, scale: int) -> list[Tensor]:
-    """Read the luma of a set: ``(1, 1, h, w)`` float64 in [0, 1], cropped to multiples of scale."""
-    cropped = (modcrop(luma(read_image(path)), scale) for path in images.paths)
-    return [torch.from_numpy(np.ascontiguousarray(y))[None, None] / 255 for y in cropped]
+    """Read the luma of a set: ``(1, 1, h, w)`` float64 in [0, 1], cropped to multiples of scale.
+
+    Raises:
+        ImageError: If an image cannot be read, or holds no patch once A+ has shrunk it.
+    """
+    found = []
+    for path in images.paths:
+        y = luma(read_image(path))
+        if min(y.shape) < SMALLEST * scale:
+            raise ImageError(
+                f"{path}: {y.shape[1]}x{y.shape[0]} is too small to be fitted to at x{scale}: "
+                f"at least {SMALLEST * scale} pixels a side are needed; leave it out"
+            )
+        found.append(torch.from_numpy(np.ascontiguousarray(modcrop(y, scale)))[None, None] / 255)
+    return found
 
 
 @one_line
@@ -61,8 +79,8 @@ def main(
     parser.add_argument("--output", type=Path, help=f"folder to make (checkpoints/{name}_xN)")
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (0)")
     options = parser.parse_args(args)
-    if options.scale < 2:
-        parser.error(f"--scale must be at least 2, got {options.scale}")
+    if not 2 <= options.scale <= MAX_SCALE:
+        parser.error(f"--scale must be 2 to {MAX_SCALE}, got {options.scale}")
     wall, cpu = time.monotonic(), time.process_time()
     images = find_set(options.images)
     net, patches = fit(hr_images(images, options.scale), options.scale, options.seed)
@@ -92,6 +110,7 @@ def record(net: Network, images: ImageSet, seed: int, about: dict[str, Any]) -> 
         "parameters": sum(p.numel() for p in net.parameters()),
         "hardware": hardware(),
         "versions": versions(),
+        "train_sets": [images.name],
         "data_sha256": {images.name: images.sha256()},
         "images": {images.name: len(images.paths)},
         **about,
@@ -143,23 +162,11 @@ def card(name: str, origin: dict[str, Any], benchmark: dict[str, Any], departure
     Returns:
         Markdown.
     """
-    scale, theirs = benchmark["scale"], method(benchmark["model"])
-    lines = [
-        f"# {name}",
-        "",
-        f"{theirs} at x{scale}, {origin['parameters']:,} numbers, fitted without gradients. "
-        "Nothing was chosen by a score.",
-        "",
-        f"| set | images | PSNR dB | SSIM | the paper's {theirs} | the paper's Bicubic |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for set_name, scores in benchmark["sets"].items():
-        printed = [TABLE_3.get(m, {}).get(set_name, {}).get(scale) for m in (theirs, "Bicubic")]
-        cells = [f"{p[0]:.2f} / {p[1]:.4f}" if p else "not in the paper" for p in printed]
-        lines.append(
-            f"| {set_name} | {len(scores['images'])} | {scores['psnr']:.3f} | "
-            f"{scores['ssim']:.4f} | {cells[0]} | {cells[1]} |"
-        )
+    theirs, config = method(benchmark["model"]), Path(f"configs/{name}.yaml")
+    about = (
+        f"{theirs} at x{benchmark['scale']}, {origin['parameters']:,} numbers, fitted without "
+        "gradients. Nothing was chosen by a score."
+    )
     facts = {
         "Fitted by": f"`{origin['command']}`",
         "Commit": origin["git_commit"],
@@ -168,13 +175,7 @@ def card(name: str, origin: dict[str, Any], benchmark: dict[str, Any], departure
         "Minutes": f"{origin['minutes']} ({origin['cpu_minutes']} of processor time)",
         "Hardware": origin["hardware"],
         "PyTorch": origin["versions"]["torch"],
-        **{
-            f"{set_name} ({origin['images'][set_name]} images)": f"SHA-256 `{digest}`"
-            for set_name, digest in origin["data_sha256"].items()
-        },
-        "Weights": f"SHA-256 `{origin['weights_sha256']}`",
     }
-    lines += ["", f"Scores as `python src/train.py test --config configs/{name}.yaml` prints them;"]
-    lines += [f"the protocol is in `{JSON_NAME}` beside this card.", ""]
-    lines += ["| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in facts.items())]
-    return "\n".join([*lines, "", "Departures from the method's own paper:", "", departures])
+    command = f"python src/train.py test --config {config}" if config.is_file() else None
+    departures = f"Departures from the method's own paper:\n\n{departures}"
+    return page(name, about, benchmark, (theirs, "Bicubic"), command, origin, facts, departures)

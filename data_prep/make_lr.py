@@ -72,7 +72,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if overwritten:
         raise UserError(f"{overwritten.pop()} would be overwritten; choose another folder")
     for file, target in zip(files, targets, strict=True):
-        hr = modcrop(read_image(file), options.scale)
+        hr = modcrop(read_image(file), options.scale, file)
         write_image(target, shrink(hr, options.scale, options.generation))
         if options.hr:
             write_image(options.hr / target.name, hr)

@@ -118,6 +118,9 @@ def test_limits(tmp_path, monkeypatch):
 
 
 def test_errors_are_one_line(tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["--port", "99999"])
+    assert "--port must be 1 to 65535, got 99999" in capsys.readouterr().err
     assert main(["--weights", str(tmp_path)]) == 1
     assert re.fullmatch(r"error: no weights in .*\n", capsys.readouterr().err)
     for name in ("GRADIO_ANALYTICS_ENABLED", "HF_HUB_DISABLE_TELEMETRY", "GRADIO_TEMP_DIR"):

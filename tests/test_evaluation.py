@@ -24,7 +24,7 @@ def test_benchmark_images_follow_the_protocol(photos) -> None:
 
 def test_too_small_to_be_scored(tmp_path) -> None:
     Image.fromarray(np.zeros((20, 16), np.uint8)).save(tmp_path / "small.png")
-    with pytest.raises(ImageError, match=r"small\.png: 20x16.*at least 19"):
+    with pytest.raises(ImageError, match=r"small\.png: 16x20.*at least 19"):
         BenchmarkImages(find_set(str(tmp_path)), 3)[0]
 
 

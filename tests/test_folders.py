@@ -78,7 +78,7 @@ def test_gray_images_that_a_program_wrote_as_rgb(photos, gray_sr, tmp_path) -> N
         (
             lambda sr: Image.new("L", (9, 9)).save(sr / "photo0_x3.png"),
             ["--suffix", "_x3"],
-            "9x9 pixels, but its HR image has 72x96",
+            "9x9 pixels, but its HR image has 96x72",
         ),
         (
             lambda sr: (sr / "photo0_x3.png").write_bytes(b"no"),

@@ -193,14 +193,14 @@ def test_luma_of_gray_alpha_and_16_bits(random) -> None:
 
 def test_modcrop() -> None:
     assert modcrop(np.zeros((10, 11, 3)), 3).shape == (9, 9, 3)
-    with pytest.raises(ImageError, match="too small"):
-        modcrop(np.zeros((2, 11)), 3)
+    with pytest.raises(ImageError, match=r"a\.png: 11x2 is too small for x3"):
+        modcrop(np.zeros((2, 11)), 3, "a.png")
 
 
 def test_list_images(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no image"):
         list_images(tmp_path)
-    for name in ("b.PNG", "a.jpeg", "c.txt"):
+    for name in ("b.PNG", "a.jpeg", "c.txt", "._b.png"):
         (tmp_path / name).touch()
     assert [p.name for p in list_images(tmp_path)] == ["a.jpeg", "b.PNG"]
     with pytest.raises(UserError, match="no such image folder"):

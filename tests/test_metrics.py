@@ -69,6 +69,14 @@ def test_scores_are_means_of_images_and_count_each_once(random) -> None:
     assert float(scores["psnr"]) != pytest.approx(pooled, abs=1e-6)
 
 
+def test_16_bit_hr_is_rounded_as_the_protocol_says(random) -> None:
+    hr = torch.from_numpy(random.integers(0, 65536, (1, 1, 30, 40)) / 257)
+    metric = BenchmarkScores(2)
+    metric.update(torch.tensor([0]), hr, hr)
+    assert metric.compute()["psnr"] == math.inf
+    assert metric.compute()["ssim"] == 1
+
+
 def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match="SR is"):
         BenchmarkScores(2).update(

@@ -97,20 +97,23 @@ def test_nothing_intact_is_one_line(tiny, capsys) -> None:
 
 
 @pytest.fixture
-def spoiled(monkeypatch):
-    """The loss of the fifth batch is NaN."""
-    calls = []
+def nan_at(monkeypatch):
+    """The numbers, from 1, of the batches whose loss is NaN."""
+    calls: list[int] = []
+    spoiled: set[int] = set()
     forward = losses.MSEKLLoss.forward
 
     def sometimes(self, sr, hr):
         calls.append(1)
         terms = forward(self, sr, hr)
-        return {**terms, "loss": terms["loss"] * float("nan")} if len(calls) == 5 else terms
+        return {**terms, "loss": terms["loss"] * float("nan")} if len(calls) in spoiled else terms
 
     monkeypatch.setattr(losses.MSEKLLoss, "forward", sometimes)
+    return spoiled
 
 
-def test_a_nan_stops_and_keeps_what_there_is(tiny, tmp_path, capsys, spoiled) -> None:
+def test_a_nan_stops_and_keeps_what_there_is(tiny, tmp_path, capsys, nan_at) -> None:
+    nan_at.add(5)
     assert main(["fit", *tiny]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: loss is nan at step 5")
@@ -122,13 +125,24 @@ def test_a_nan_stops_and_keeps_what_there_is(tiny, tmp_path, capsys, spoiled) ->
     assert batch["hr"].shape == (4, 1, 16, 16)
 
 
-def test_a_nan_can_be_skipped_and_is_counted(tiny, tmp_path, caplog, spoiled) -> None:
+def test_a_nan_can_be_skipped_and_is_counted(tiny, tmp_path, caplog, nan_at) -> None:
+    nan_at.add(5)
     assert main(["fit", *tiny, "--model.on_nonfinite", "skip"]) == 0
     record = (tmp_path / "logs/tiny/version_0/run.json").read_text()
     assert '"spoiled_steps": 1' in record
-    assert "1 steps left out, their loss was not finite, see" in caplog.text
+    assert "1 steps left out, or parts of them, whose loss was not finite, see" in caplog.text
     net = load(tmp_path / "logs/tiny/version_0")
     assert all(torch.isfinite(p).all() for p in net.parameters())
+
+
+def test_all_parts_of_a_step_are_kept_and_count_once(tiny, tmp_path, nan_at) -> None:
+    nan_at |= {3, 4}
+    accumulate = ["--trainer.accumulate_grad_batches", "2", "--model.on_nonfinite", "skip"]
+    assert main(["fit", *tiny, *accumulate]) == 0
+    folder = tmp_path / "logs/tiny/version_0"
+    assert '"spoiled_steps": 1' in (folder / "run.json").read_text()
+    names = {f"nonfinite_step2_part{part}_rank0.safetensors" for part in (1, 2)}
+    assert {file.name for file in folder.glob("nonfinite*")} == names
 
 
 def test_a_skipped_batch_leaves_no_statistics(tiny, tmp_path, monkeypatch) -> None:

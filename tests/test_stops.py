@@ -47,10 +47,29 @@ def test_stopped_in_an_epoch_and_resumed_equals_uninterrupted(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert f"stopped by {signal.Signals(signum).name} after step 5; checkpoint: " in error
+    assert error.endswith("go on with --ckpt_path last\n")
     assert main(["fit", *tiny, *rising, "--ckpt_path", "last"]) == 0
     whole, resumed = (load(f"logs/tiny/version_{i}/{FILE_NAME}").state_dict() for i in (0, 2))
     for key, value in whole.items():
         assert torch.equal(value, resumed[key]), key
+
+
+def test_with_another_logger_the_file_is_named(tiny, monkeypatch, capsys) -> None:
+    logger = "{class_path: CSVLogger, init_args: {save_dir: elsewhere, name: mine}}"
+    command = ["fit", *tiny, "--trainer.logger", logger]
+    with monkeypatch.context() as patch:
+        end = Throughput.on_train_batch_end
+
+        def told_to_stop(self, trainer, *args):
+            if trainer.global_step == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            end(self, trainer, *args)
+
+        patch.setattr(Throughput, "on_train_batch_end", told_to_stop)
+        assert main(command) == 143
+    file = capsys.readouterr().err.split()[-1]
+    assert file == "elsewhere/mine/version_0/checkpoints/last.ckpt"
+    assert main([*command, "--ckpt_path", file]) == 0
 
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -183,7 +183,9 @@ class RunRecord(pl.Callback):
 
     @rank_zero_only
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write what is known before training."""
+        """Write what is known before training; a ``fast_dev_run`` leaves nothing."""
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
         module = cast(SuperResolution, pl_module)
         net = module.net
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
@@ -224,6 +226,8 @@ class RunRecord(pl.Callback):
     @rank_zero_only
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the final (averaged) weights and complete the record."""
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
         module = cast(SuperResolution, pl_module)
         file = run_folder(trainer) / FILE_NAME
         save_weights(module.net, file)
@@ -234,7 +238,7 @@ class RunRecord(pl.Callback):
         self._write(trainer)
         for what, count in (
             ("training images left out", len(self.record["left_out"])),
-            ("steps left out, their loss was not finite", module.spoiled_steps),
+            ("steps left out, or parts of them, whose loss was not finite", module.spoiled_steps),
         ):
             if count:
                 log.warning("%d %s, see %s", count, what, run_folder(trainer) / RECORD_NAME)

@@ -34,10 +34,60 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
+def page(
+    name: str,
+    about: str,
+    benchmark: dict[str, Any],
+    methods: Sequence[str],
+    command: str | None,
+    record: dict[str, Any],
+    facts: dict[str, Any],
+    departures: str,
+) -> str:
+    """Lay out a card.
+
+    Args:
+        name: Of the weights.
+        about: A sentence or two.
+        benchmark: ``benchmark.json`` of their test.
+        methods: Rows of the paper's Table 3 to show beside the scores.
+        command: What prints these scores, if there is a config for it.
+        record: ``run.json`` of what made them.
+        facts: What to say of that, other than data and weights.
+        departures: A heading, and a Markdown list.
+
+    Returns:
+        Markdown.
+    """
+    scale = benchmark["scale"]
+    roles = {Path(given).name: "validation" for given in record["data_sha256"]}
+    roles |= dict.fromkeys(record.get("train_sets", []), "trained on")
+    columns = ["set", "images", "PSNR dB", "SSIM", *(f"paper's {method}" for method in methods)]
+    lines = [f"# {name}", "", about, ""]
+    lines += [f"| {' | '.join(columns)} |", f"| {' | '.join('---' for _ in columns)} |"]
+    for set_name, scores in benchmark["sets"].items():
+        printed = [TABLE_3.get(method, {}).get(set_name, {}).get(scale) for method in methods]
+        cells = [f"{p[0]:.2f} / {p[1]:.4f}" if p else "not in the paper" for p in printed]
+        label = f"{set_name} ({roles[set_name]})" if set_name in roles else set_name
+        # JSON has no infinity, see report.py.
+        psnr = "inf" if scores["psnr"] is None else f"{scores['psnr']:.3f}"
+        row = [label, str(len(scores["images"])), psnr, f"{scores['ssim']:.4f}", *cells]
+        lines.append(f"| {' | '.join(row)} |")
+    lines += ["", f"Scores as `{command}` prints them;"] if command else ["", "Of the scores,"]
+    lines += [f"the protocol is in `{JSON_NAME}` beside this card.", ""]
+    facts = facts | {
+        f"{set_name} ({record['images'][set_name]} images)": f"SHA-256 `{digest}`"
+        for set_name, digest in record["data_sha256"].items()
+    }
+    facts["Weights"] = f"SHA-256 `{record['weights_sha256']}`"
+    lines += ["| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in facts.items())]
+    return "\n".join([*lines, "", departures.strip(), ""])
+
+
 def text(
     name: str, record: dict[str, Any], benchmark: dict[str, Any], command: str, departures: str
 ) -> str:
-    """Write the card.
+    """Write the card of a ``fit``.
 
     Args:
         name: Of the weights.
@@ -49,29 +99,11 @@ def text(
     Returns:
         Markdown.
     """
-    scale = benchmark["scale"]
-    lines = [
-        f"# {name}",
-        "",
-        f"{benchmark['model']} at x{scale}, {record['parameters']:,} parameters. The weights are "
-        f"{'the averaged ones' if record.get('averaged') else 'those'} at the end of the run, "
-        "not chosen by a score.",
-        "",
-        "| set | images | PSNR dB | SSIM | paper's FDNN | paper's Bicubic |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    roles = {Path(given).name: "validation" for given in record["data_sha256"]}
-    roles |= dict.fromkeys(record.get("train_sets", []), "trained on")
-    for set_name, scores in benchmark["sets"].items():
-        printed = [TABLE_3[method].get(set_name, {}).get(scale) for method in ("FDNN", "Bicubic")]
-        cells = [f"{p[0]:.2f} / {p[1]:.4f}" if p else "not in the paper" for p in printed]
-        label = f"{set_name} ({roles[set_name]})" if set_name in roles else set_name
-        # JSON has no infinity, see report.py.
-        psnr = "inf" if scores["psnr"] is None else f"{scores['psnr']:.3f}"
-        lines.append(
-            f"| {label} | {len(scores['images'])} | {psnr} | {scores['ssim']:.4f} "
-            f"| {cells[0]} | {cells[1]} |"
-        )
+    about = (
+        f"{benchmark['model']} at x{benchmark['scale']}, {record['parameters']:,} parameters. The "
+        f"weights are {'the averaged ones' if record.get('averaged') else 'those'} at the end of "
+        "the run, not chosen by a score."
+    )
     start = record.get("started_from")
     teachers = [teacher["sha256"] for teacher in record.get("teachers", [])]
     facts = {
@@ -86,19 +118,15 @@ def text(
         "Hardware": record["hardware"],
         "Precision": record["precision"],
         "PyTorch": record["versions"]["torch"],
-        **{
-            f"{set_name} ({record['images'][set_name]} images)": f"SHA-256 `{digest}`"
-            for set_name, digest in record["data_sha256"].items()
-        },
-        "Weights": f"SHA-256 `{record['weights_sha256']}`",
     }
-    lines += ["", f"Scores as `{command}` prints them;"]
-    lines += [f"the protocol is in `{JSON_NAME}` beside this card.", ""]
-    lines += ["| | |", "| --- | --- |", *(f"| {key} | {value} |" for key, value in facts.items())]
-    return "\n".join([*lines, "", "Departures from the paper:", "", departures.strip(), ""])
+    departures = f"Departures from the paper:\n\n{departures}"
+    methods = ("FDNN", "Bicubic")
+    return page(name, about, benchmark, methods, command, record, facts, departures)
 
 
-def publish(run: Path, test: Path, target: Path, departures: str) -> None:
+def publish(
+    run: Path, test: Path, target: Path, departures: str, config: Path | None = None
+) -> None:
     """Copy weights, config and scores to a folder and write the card.
 
     Args:
@@ -106,6 +134,7 @@ def publish(run: Path, test: Path, target: Path, departures: str) -> None:
         test: Folder of a ``test`` of its weights.
         target: Folder to make, such as ``checkpoints/fdnn_x3``.
         departures: See :func:`text`.
+        config: What tests these weights with ``--ckpt_path``; default: that of the target's name.
 
     Raises:
         UserError: If something is missing, or the scores are those of other weights.
@@ -122,7 +151,10 @@ def publish(run: Path, test: Path, target: Path, departures: str) -> None:
     shutil.copyfile(run / CONFIG_NAME, target / CONFIG_NAME)
     keep_record(run, target)
     keep_scores(test, target)
-    command = f"python src/train.py test --config configs/{target.name}.yaml"
+    words = [f"--config configs/{target.name}.yaml"]
+    if config is not None:
+        words = [f"--config {config}", f"--ckpt_path {target}"]
+    command = " ".join(["python src/train.py test", *words])
     card = text(target.name, record, benchmark, command, departures)
     (target / "README.md").write_text(card, encoding="utf-8")
 
@@ -135,9 +167,12 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("test", type=Path, help="folder of a test of its weights")
     parser.add_argument("target", type=Path, help="folder to make, such as checkpoints/fdnn_x3")
     parser.add_argument("--departures", type=Path, help="Markdown list of departures (default: -)")
+    parser.add_argument(
+        "--config", type=Path, help="what tests them, unless it is configs/TARGET.yaml"
+    )
     options = parser.parse_args(args)
     departures = options.departures.read_text() if options.departures else sys.stdin.read()
-    publish(options.run, options.test, options.target, departures)
+    publish(options.run, options.test, options.target, departures, options.config)
     print(f"published to {options.target}")
     return 0
 

@@ -24,7 +24,7 @@ from fdnn.callbacks import RunRecord
 from fdnn.configs import check_text, explain, restrict_imports
 from fdnn.dashboards import log_benchmark, log_weights
 from fdnn.data import SRDataModule
-from fdnn.errors import UserError, one_line
+from fdnn.errors import UserError, one_line, words
 from fdnn.evaluation import score
 from fdnn.files.digest import sha256
 from fdnn.logs import RunLogger
@@ -154,7 +154,7 @@ class CLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, RuntimeError) as error:
-            raise UserError(" ".join(str(error).split())) from error
+            raise UserError(words(error)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Add what a launcher decided, loggers and a writer of checkpoints.
@@ -174,15 +174,19 @@ class CLI(LightningCLI):
             if config["enable_progress_bar"] is not False:
                 others = [c for c in config["callbacks"] or [] if not isinstance(c, ProgressBar)]
                 kwargs["callbacks"] = [*others, PredictProgress()]
-        elif config["logger"] in (None, True) and not config["fast_dev_run"]:
+        elif config["logger"] in (None, True, False) and not config["fast_dev_run"]:
             kwargs["logger"] = self.loggers(config["default_root_dir"])
         return super().instantiate_trainer(**kwargs)
 
     def loggers(self, root: str) -> list[Logger]:
-        """Make the default loggers; the first one's folder is the run's folder."""
+        """Make the default loggers; the first one's folder is the run's folder.
+
+        Weights and record need that folder even if ``--trainer.logger false`` asks for none.
+        """
         csv = RunLogger(root, name=self.run_name)
         options: Wandb = self._get(self.config_init, "wandb")
-        if options.mode == "disabled" or os.getenv("WANDB_MODE") == "disabled":
+        unwanted = self._get(self.config_init, "trainer")["logger"] is False
+        if unwanted or options.mode == "disabled" or os.getenv("WANDB_MODE") == "disabled":
             return [csv]
         wandb = WandbLogger(
             name=options.name or f"{self.run_name}/{Path(csv.log_dir).name}",
@@ -229,7 +233,7 @@ class CLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Score the final weights, beside bicubic's scores, and draw them."""
-        if self._get(self.config_init, "trainer")["fast_dev_run"] or self.trainer.interrupted:
+        if self.trainer.fast_dev_run or self.trainer.interrupted:  # type: ignore[attr-defined]
             return
         self.trainer.validate(self.model, datamodule=self.datamodule, verbose=False)
         if not self.trainer.is_global_zero:
@@ -289,7 +293,7 @@ class CLI(LightningCLI):
     def after_test(self) -> None:
         """Print the scores and write them to the log folder."""
         self._show_scores()
-        if not self.trainer.is_global_zero:
+        if not self.trainer.is_global_zero or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         path = report.write(run_folder(self.trainer), self._benchmark(self.model.weights_file))
         for logger in self.trainer.loggers:

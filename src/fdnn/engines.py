@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fdnn.errors import UserError
+from fdnn.errors import UserError, first_line
 from fdnn.models import FDNN, Network
 from fdnn.models.convolutional import ConvolutionalFDNN
 
@@ -85,7 +85,7 @@ def compiler_works(device: torch.device) -> bool:
     try:
         torch.compile(lambda x: x * 2 + 1)(torch.ones(4, device=device))
     except Exception as error:  # any failure of a compiler means: do without it
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         log.warning("torch.compile does not work here, going on in eager mode (%s)", reason)
         return False
     return True

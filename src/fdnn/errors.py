@@ -23,6 +23,16 @@ class ImageError(UserError):
     """An image file that cannot be read, or cannot be used for what was asked."""
 
 
+def words(error: Exception) -> str:
+    """Write what a library says of an error, which may fill several lines, in one."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def first_line(error: Exception) -> str:
+    """Leave out what a library adds below the first line of its message."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), words(error))
+
+
 def one_line(main: Callable[P, int]) -> Callable[P, int]:
     """End a command that fails for a reason its user can mend with one line on stderr.
 

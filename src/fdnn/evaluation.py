@@ -41,14 +41,15 @@ class BenchmarkImages(Dataset[dict[str, Any]]):
             ImageError: If the file cannot be read or is too small to be scored.
         """
         path = self.images.paths[index]
-        hr = luma(read_image(path))
+        whole = luma(read_image(path))
+        hr = modcrop(whole, self.scale, path)
         smallest = WINDOW + 2 * self.scale
-        if min(modcrop(hr, self.scale).shape) < smallest:
+        if min(hr.shape) < smallest:
             raise ImageError(
-                f"{path}: {hr.shape[0]}x{hr.shape[1]} is too small to be scored at "
+                f"{path}: {whole.shape[1]}x{whole.shape[0]} is too small to be scored at "
                 f"x{self.scale}; at least {smallest + self.scale - 1} pixels a side are needed"
             )
-        image = torch.from_numpy(np.ascontiguousarray(modcrop(hr, self.scale)))[None, None]
+        image = torch.from_numpy(np.ascontiguousarray(hr))[None, None]
         lr = imresize(image, 1 / self.scale)
         return {"index": torch.tensor([index]), "lr": lr.float() / 255, "hr": image}
 

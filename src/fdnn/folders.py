@@ -61,16 +61,16 @@ def _by_stem(paths: Sequence[Path]) -> dict[str, Path]:
 
 def _pair(sr_file: Path, hr_file: Path, scale: int) -> tuple[Tensor, Tensor]:
     sr, whole = read_image(sr_file), read_image(hr_file)
-    hr = modcrop(whole, scale)
+    hr = modcrop(whole, scale, hr_file)
     if sr.shape[:2] == whole.shape[:2]:
-        sr = modcrop(sr, scale)
+        sr = modcrop(sr, scale, sr_file)
     if sr.shape[:2] != hr.shape[:2]:
         raise ImageError(
-            f"{sr_file}: {sr.shape[0]}x{sr.shape[1]} pixels, but its HR image has "
-            f"{hr.shape[0]}x{hr.shape[1]} after cropping to a multiple of {scale}"
+            f"{sr_file}: {sr.shape[1]}x{sr.shape[0]} pixels, but its HR image has "
+            f"{hr.shape[1]}x{hr.shape[0]} after cropping to a multiple of {scale}"
         )
     if min(hr.shape[:2]) < WINDOW + 2 * scale:
-        raise ImageError(f"{hr_file}: {hr.shape[0]}x{hr.shape[1]} is too small to be scored")
+        raise ImageError(f"{hr_file}: {hr.shape[1]}x{hr.shape[0]} is too small to be scored")
     gray = split_alpha(hr)[0].ndim == 2
     values = (_gray(sr) if gray else luma(sr), luma(hr))
     planes = [torch.from_numpy(np.ascontiguousarray(each))[None, None] for each in values]

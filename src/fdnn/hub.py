@@ -14,7 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fdnn.errors import UserError
+from fdnn.errors import UserError, first_line
 from fdnn.models import Network
 from fdnn.weights import FILE_NAME, describe, load, save_weights
 
@@ -96,14 +96,9 @@ def from_hub(name: str, scale: int | None = None) -> Network:
     try:
         return load(hf_hub_download(name, FILE_NAME), scale)
     except LocalEntryNotFoundError as error:
-        reason = _first_line(error)
+        reason = first_line(error)
     except EntryNotFoundError:
         reason = f"the repository holds no {FILE_NAME}"
     except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = _first_line(error)
+        reason = first_line(error)
     raise UserError(f"no path {name}, and nothing from the Hugging Face hub: {reason}")
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from fdnn.errors import ImageError, UserError
+from fdnn.errors import ImageError, UserError, words
 from fdnn.files import metadata, wide
 from fdnn.files.atomic import replacing
 from fdnn.files.metadata import Metadata
 from fdnn.files.modes import Array as Array
-from fdnn.files.modes import from_pillow, scale_transparency
+from fdnn.files.modes import from_pillow
 
 #: File types that are looked for in folders (any case).
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
@@ -43,17 +43,22 @@ _TO_RGB = np.linalg.inv(_TO_YCBCR)
 
 
 def list_images(folder: Path) -> list[Path]:
-    """List the image files directly inside a folder, sorted by name.
+    """List the image files directly inside a folder, sorted by name; hidden ones are left out.
 
     Raises:
         UserError: If the folder does not exist or holds no image.
     """
     if not folder.is_dir():
         raise UserError(f"no such image folder: {folder}")
-    files = sorted(p for p in folder.iterdir() if p.suffix.lower() in EXTENSIONS and p.is_file())
+    files = sorted(p for p in folder.iterdir() if is_image(p))
     if not files:
         raise UserError(f"no image ({' '.join(sorted(EXTENSIONS))}) in folder: {folder}")
     return files
+
+
+def is_image(path: Path) -> bool:
+    """Tell by the name whether a file holds an image; hidden files, such as macOS's, do not."""
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
 
 
 # Pillow warns of oddities in metadata that a user cannot act on.
@@ -113,8 +118,7 @@ def open_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[Image
     except (UserError, MemoryError):
         raise
     except Exception as error:  # decoders meet damage with whatever comes to them
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise ImageError(f"{path}: cannot be read ({reason})") from None
+        raise ImageError(f"{path}: cannot be read ({words(error)})") from None
 
 
 def check_pixels(path: Path | str, width: int, height: int, max_pixels: int) -> None:
@@ -158,11 +162,9 @@ def read_picture(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[Array,
     """
     with open_image(path, max_pixels) as image:
         if not has_16_bit_colour(image):
-            scale_transparency(image)
-            image.load()
             return from_pillow(image, str(path))
         turn = metadata.orientation(image)
-        pixels = wide.read(Path(path), image.mode, image.format == "TIFF", turn)
+        pixels = wide.read(Path(path), image.format == "TIFF", turn)
         return pixels, metadata.of(image)
 
 
@@ -220,8 +222,7 @@ def writing(path: Path) -> Iterator[Path]:
         except (UserError, OSError, MemoryError):
             raise
         except Exception as error:  # encoders say in many ways that they cannot
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(f"{path}: cannot be written ({reason})") from None
+            raise UserError(f"{path}: cannot be written ({words(error)})") from None
 
 
 def write_image(path: Path, image: Array, about: Metadata | None = None) -> None:
@@ -306,13 +307,18 @@ def luma(image: Array) -> NDArray[np.float64]:
     return np.asarray(np.floor(y + 0.5) * (255.0 / peak))
 
 
-def modcrop(image: Array, scale: int) -> Array:
+def modcrop(image: Array, scale: int, name: Path | str = "image") -> Array:
     """Crop bottom and right so that height and width are multiples of ``scale``.
+
+    Args:
+        image: ``(h, w)`` or ``(h, w, c)``.
+        scale: Magnification.
+        name: What to call it in messages.
 
     Raises:
         ImageError: If nothing would be left.
     """
     height, width = (n - n % scale for n in image.shape[:2])
     if not (height and width):
-        raise ImageError(f"an image of {image.shape[0]}x{image.shape[1]} is too small for x{scale}")
+        raise ImageError(f"{name}: {image.shape[1]}x{image.shape[0]} is too small for x{scale}")
     return image[:height, :width]

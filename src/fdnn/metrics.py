@@ -164,7 +164,7 @@ class BenchmarkScores(Metric):
         Args:
             index: ``(n,)`` integers, the images' places in the set.
             sr: ``(n, 1, h, w)`` network output in grey levels, not yet clipped or rounded.
-            hr: ``(n, 1, h, w)`` ground truth in [0, 255].
+            hr: ``(n, 1, h, w)`` ground truth in [0, 255], of whatever bit depth.
 
         Raises:
             ImageError: If an image is too small for SSIM after shaving.
@@ -173,7 +173,7 @@ class BenchmarkScores(Metric):
         if sr.shape != hr.shape:
             raise ValueError(f"SR is {tuple(sr.shape)} but HR is {tuple(hr.shape)}")
         sr = shave(to_8_bit(sr.double()), self.scale)
-        hr = shave(hr.double(), self.scale)
+        hr = shave(to_8_bit(hr.double()), self.scale)
         self.index.append(index.to(torch.int64))
         self.psnr.append(psnr(sr, hr))
         self.ssim.append(ssim(sr, hr))

@@ -56,7 +56,8 @@ class SuperResolution(pl.LightningModule):
             :func:`fdnn.weights.start_weights`. ``run.json`` keeps their SHA-256.
         on_nonfinite: What to do when the loss is NaN or infinite: ``stop``, or ``skip`` the
             step (with several processes or accumulated parts: take this part's gradient as 0).
-            Its batch is kept in the run's folder. ``run.json`` counts skipped steps.
+            Its batch is kept in the run's folder. ``run.json`` counts the steps of which
+            something was left out.
         engine: What runs the network in ``validate``, ``test`` and ``predict``, see
             :func:`fdnn.engines.with_engine`. While training, validation runs eagerly.
         engine_precision: ``fp32`` or ``bf16`` for that engine; published scores are ``fp32``.
@@ -99,8 +100,8 @@ class SuperResolution(pl.LightningModule):
         self.weights = weights
         self.start = start
         self.on_nonfinite = on_nonfinite
-        #: Steps left out because the loss was not finite.
-        self.spoiled_steps = 0
+        #: Steps left out because the loss was not finite, and the last of them.
+        self.spoiled_steps, self.last_spoiled = 0, -1
         #: The weights in use, if they were read from a file.
         self.weights_file: Path | None = None
         self.engine: Engine = engine
@@ -173,7 +174,7 @@ class SuperResolution(pl.LightningModule):
         terms: dict[str, Tensor] = self.criterion(torch.where(counts, sr, hr), hr)
         self._log_terms(terms, batch_idx)
         loss: Tensor = terms["loss"]
-        if not self._spoiled(loss, lr, hr):
+        if not self._spoiled(loss, lr, hr, batch_idx):
             return loss
         for buffer, before in zip(self.net.buffers(), kept, strict=True):
             buffer.copy_(before)
@@ -201,8 +202,8 @@ class SuperResolution(pl.LightningModule):
         for name, value in self.terms.items():
             self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=1, sync_dist=True)
 
-    def _spoiled(self, loss: Tensor, lr: Tensor, hr: Tensor) -> bool:
-        """Stop, or say that the step must be skipped, if the loss of any process is not finite."""
+    def _spoiled(self, loss: Tensor, lr: Tensor, hr: Tensor, batch_idx: int) -> bool:
+        """Stop, or say that the batch must be skipped, if the loss of any process is not finite."""
         spoiled = not bool(torch.isfinite(loss))
         anywhere = spoiled
         if self.trainer.world_size > 1:
@@ -211,15 +212,17 @@ class SuperResolution(pl.LightningModule):
             return False
         text = f"loss of another process is not finite at step {self.global_step + 1}"
         if spoiled:
-            where = set_aside(self.trainer, lr, hr)
+            where = set_aside(self.trainer, lr, hr, batch_idx)
             text = f"loss is {loss.item()} at step {self.global_step + 1}; its batch: {where}"
         if self.on_nonfinite == "stop":
             raise UserError(
                 f"{text}; the last checkpoint is kept: lower the learning rate, or leave such "
                 "steps out with --model.on_nonfinite skip, and --ckpt_path last"
             )
-        log.warning("%s; step left out", text)
-        self.spoiled_steps += 1
+        whole = self.trainer.accumulate_grad_batches == 1
+        log.warning("%s; %s left out", text, "step" if whole else "its part of the step")
+        self.spoiled_steps += self.global_step != self.last_spoiled
+        self.last_spoiled = self.global_step
         return True
 
     def configure_optimizers(self) -> Any:

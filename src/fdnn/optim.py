@@ -20,17 +20,18 @@ from torch.optim.adam import adam
 
 #: Coefficients of the quintic Newton-Schulz iteration of Jordan et al.
 _QUINTIC = (3.4445, -4.7750, 2.0315)
+ITERATIONS = 5
 
 
-def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+def orthogonalise(matrices: Tensor) -> Tensor:
     """Move the singular values of each matrix towards 1 by Newton-Schulz iteration.
 
     Args:
         matrices: ``(n, rows, columns)``.
-        steps: Iterations; five bring singular values within about 0.7 to 1.2.
 
     Returns:
-        Same shape and dtype.
+        Same shape and dtype. Singular values of more than 0.3 % of the matrix's norm end between
+        0.6 and 1.3; smaller ones grow up to 485-fold (3.4445 to the fifth) and stay below.
     """
     a, b, c = _QUINTIC
     tall = matrices.shape[1] > matrices.shape[2]
@@ -41,7 +42,7 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     gram = x @ x.mT
     identity = torch.eye(gram.shape[-1], dtype=x.dtype, device=x.device)
     product = identity
-    for _ in range(steps):
+    for _ in range(ITERATIONS):
         factor = a * identity + torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
         product = factor @ product
         gram = factor @ gram @ factor

@@ -16,7 +16,10 @@ from fdnn.metrics import psnr, shave, ssim, to_8_bit
 from fdnn.models import Bicubic, Network
 from fdnn.resize import imresize
 
+#: Pixels: the height of a caption, the sides of a strip's panels, the height of a comparison's.
 CAPTION = 22
+WINDOW = 300
+HEIGHT = 240
 
 
 def shrink(image: Array, scale: int) -> Array:
@@ -36,13 +39,13 @@ def _decibels(image: Array, hr: Array, scale: int) -> float:
 
 def _hr_and_lr(path: Path, scale: int) -> tuple[Array, Array]:
     """Read an HR image as 8 bits without alpha, and shrink it."""
-    hr, _ = split_alpha(modcrop(read_image(path), scale))
+    hr, _ = split_alpha(modcrop(read_image(path), scale, path))
     if hr.dtype == np.uint16:
         hr = np.rint(hr / 257).astype(np.uint8)
     return hr, shrink(hr, scale)
 
 
-def strip(path: Path, networks: Mapping[str, Network], scale: int, window: int = 300) -> Array:
+def strip(path: Path, networks: Mapping[str, Network], scale: int) -> Array:
     """Make a picture of one HR image, shrunk and magnified again by several networks.
 
     The LR image is made in colour and rounded to 8 bits, as an image file would be, so that
@@ -52,10 +55,10 @@ def strip(path: Path, networks: Mapping[str, Network], scale: int, window: int =
         path: The HR image.
         networks: Caption -> network.
         scale: Magnification.
-        window: The middle of the image is shown, at most so many pixels wide and high.
 
     Returns:
-        ``(h, w, 3)`` uint8: one panel per network, then the HR image.
+        ``(h, w, 3)`` uint8: one panel per network, then the HR image; of each the middle, at most
+        ``WINDOW`` pixels wide and high.
     """
     hr, lr = _hr_and_lr(path, scale)
     panels = []
@@ -63,12 +66,12 @@ def strip(path: Path, networks: Mapping[str, Network], scale: int, window: int =
         sr = upscale_pixels(net, lr)
         panels.append((f"{caption} {_decibels(sr, hr, scale):.2f} dB", sr))
     panels.append(("original", hr))
-    return np.concatenate([_panel(caption, image, window) for caption, image in panels], axis=1)
+    return np.concatenate([_panel(caption, image) for caption, image in panels], axis=1)
 
 
-def _panel(caption: str, image: Array, window: int) -> Array:
-    top, left = (max(0, (n - window) // 2) for n in image.shape[:2])
-    picture = Image.fromarray(image[top : top + window, left : left + window]).convert("RGB")
+def _panel(caption: str, image: Array) -> Array:
+    top, left = (max(0, (n - WINDOW) // 2) for n in image.shape[:2])
+    picture = Image.fromarray(image[top : top + WINDOW, left : left + WINDOW]).convert("RGB")
     return _captioned(caption, picture)
 
 
@@ -86,7 +89,6 @@ def comparison(
     scale: int,
     box: tuple[int, int, int],
     title: str,
-    height: int = 240,
 ) -> Array:
     """Make a figure in the manner of the paper's Figs. 4-7: an image and crops of its versions.
 
@@ -99,12 +101,10 @@ def comparison(
         scale: Magnification.
         box: Left, top and side of the crop in HR pixels; at least 11 a side.
         title: Caption of the whole image.
-        height: Of every panel in pixels; the crops are repeated pixel by pixel, as often as
-            fits.
 
     Returns:
         ``(h, w, 3)`` uint8: the HR image with the crop marked, then the crop of the HR image, of
-        bicubic's, and of each network's.
+        bicubic's, and of each network's, their pixels repeated as often as ``HEIGHT`` has room.
     """
     left, top, side = box
     hr, lr = _hr_and_lr(path, scale)
@@ -113,9 +113,9 @@ def comparison(
 
     overview = Image.fromarray(hr).convert("RGB")
     ImageDraw.Draw(overview).rectangle((left, top, left + side, top + side), outline="red", width=3)
-    overview = overview.resize((height * overview.width // overview.height, height))
+    overview = overview.resize((HEIGHT * overview.width // overview.height, HEIGHT))
     panels = [_captioned(title, overview)]
-    times = max(1, height // side)
+    times = max(1, HEIGHT // side)
     reference = hr[top : top + side, left : left + side]
     for caption, image in versions.items():
         crop = image[top : top + side, left : left + side]

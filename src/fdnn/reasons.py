@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from fdnn.errors import words
 from fdnn.nodes import lost_process
 
 
@@ -16,7 +17,7 @@ def reason(error: Exception) -> str | None:
     Returns:
         The line, or ``None`` if nothing that the user gave is known to cause such an error.
     """
-    text = " ".join(str(error).split())
+    text = words(error)
     if isinstance(error, MisconfigurationException):
         return text
     if isinstance(error, RuntimeError):

@@ -25,7 +25,8 @@ LAST = "last.ckpt"
 def run_folder(trainer: pl.Trainer) -> Path:
     """Return the folder of this run's logs, the first logger's; without one the Trainer's root.
 
-    Unlike ``Trainer.log_dir`` this waits for no other process; ask on the first one only.
+    Unlike ``Trainer.log_dir`` this waits for no other process: the folder's number is known to all
+    once :class:`fdnn.callbacks.RunRecord` has shared it, and to the first one before.
     """
     logger = trainer.logger
     folder = getattr(logger, "log_dir", None) or getattr(logger, "save_dir", None)
@@ -144,19 +145,22 @@ def _options(groups: list[dict[str, Any]]) -> list[tuple[set[str], int]]:
     return [(set(group) - {"initial_lr"}, len(group["params"])) for group in groups]
 
 
-def set_aside(trainer: pl.Trainer, lr: Tensor, hr: Tensor) -> Path:
+def set_aside(trainer: pl.Trainer, lr: Tensor, hr: Tensor, batch_idx: int) -> Path:
     """Keep a batch that made the loss NaN or infinite, to be looked at.
 
     Args:
         trainer: Of the run.
         lr: LR patches ``(n, 1, h, w)``.
         hr: HR patches.
+        batch_idx: Of the epoch; says which part of a step it is, if gradients are accumulated.
 
     Returns:
         The safetensors file, with entries ``lr`` and ``hr``.
     """
-    name = f"nonfinite_step{trainer.global_step + 1}_rank{trainer.global_rank}.safetensors"
-    file = run_folder(trainer) / name
+    parts = trainer.accumulate_grad_batches
+    part = f"_part{batch_idx % parts + 1}" if parts > 1 else ""
+    step, rank = trainer.global_step + 1, trainer.global_rank
+    file = run_folder(trainer) / f"nonfinite_step{step}{part}_rank{rank}.safetensors"
     batch = {"lr": lr.detach().cpu().contiguous(), "hr": hr.detach().cpu().contiguous()}
     with replacing(file) as temporary:
         temporary.write_bytes(save(batch))

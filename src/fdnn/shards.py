@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fdnn.errors import ImageError, UserError
+from fdnn.errors import ImageError, UserError, words
 from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
 from fdnn.images import Array, count_pixels, read_image
@@ -118,8 +118,7 @@ class Shards:
         try:
             return bytes(obstore.get(obstore.store.from_url(self.place), name).bytes())
         except (BaseError, OSError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{self.place}/{name} cannot be read: {reason}") from None
+            raise UserError(f"{self.place}/{name} cannot be read: {words(error)}") from None
 
 
 def find_images(name: str) -> ImageSet | Shards:

@@ -11,6 +11,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
 
 from fdnn.errors import UserError
+from fdnn.logs import RunLogger
 from fdnn.runs import LAST, run_folder
 
 
@@ -88,7 +89,8 @@ class StopSignals(Checkpoint):
         file = f"{folder}/{LAST}"
         trainer.save_checkpoint(file)
         # "last" is looked for where runs usually keep it.
-        how = "last" if Path(folder).absolute() == own.absolute() else file
+        usual = isinstance(trainer.logger, RunLogger) and Path(folder).absolute() == own.absolute()
+        how = "last" if usual else file
         raise StoppedError(
             f"stopped by {signal.Signals(signum).name} after step {trainer.global_step}; "
             f"checkpoint: {file}; go on with --ckpt_path {how}",

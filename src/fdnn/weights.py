@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from fdnn import models
-from fdnn.errors import UserError
+from fdnn.errors import UserError, first_line, words
 from fdnn.files.atomic import replacing
 from fdnn.models import Network
 
@@ -111,7 +111,7 @@ def read_weights(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except (KeyError, TypeError):
         raise UserError(f"{file}: holds no FDNN weights (no description of the network)") from None
     except Exception as error:  # what torch.load raises for a damaged file is anybody's guess
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         raise UserError(f"{file}: damaged, or not a weight file ({reason})") from None
     return description, state
 
@@ -231,7 +231,7 @@ def load(path: Path | str, scale: int | None = None) -> Network:
         with torch.device("meta"):
             outline: Network = make(**description["arguments"])
     except Exception as error:  # whatever comes of arguments that nobody checked
-        reason = " ".join(str(error).split())[:300]
+        reason = words(error)[:300]
         raise UserError(f"{file}: impossible network {_spell(description)} ({reason})") from None
     _check_shapes(outline, state, file)
     net: Network = make(**description["arguments"])
@@ -257,8 +257,8 @@ def _fill(net: Network, state: dict[str, Tensor], file: Path) -> None:
     try:
         net.load_state_dict(state)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"{file}: parameters do not fit the network ({reason[:300]})") from None
+        reason = words(error)[:300]
+        raise UserError(f"{file}: parameters do not fit the network ({reason})") from None
 
 
 def _spell(description: dict[str, Any]) -> str:

@@ -156,6 +156,13 @@ def test_no_network_is_one_line(tmp_path, capsys) -> None:
     assert "--mirror" in line
 
 
+@pytest.mark.parametrize("options", [["--jobs", "0"], ["--timeout", "0"]])
+def test_numbers_out_of_range(options, capsys) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["Set5", *options])
+    assert "--jobs must be at least 1 and --timeout above 0" in capsys.readouterr().err
+
+
 def test_manifest_covers_the_published_sets(data) -> None:
     manifest = read_manifest()
     assert set(manifest) == set(PUBLISHED.values())

@@ -1,5 +1,6 @@
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,20 @@ MAKE = ExifTags.Base.Make
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 CMYK = SRGB[:16] + b"CMYK" + SRGB[20:]
 GRAY = SRGB[:16] + b"GRAY" + SRGB[20:]
+
+
+def png(path: Path, width: int, bits: int, kind: int, row: bytes, more: dict) -> Path:
+    """Write a PNG of one row, of any bit depth and colour type, by its specification."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(name + data))
+        return struct.pack(">I", len(data)) + name + data + check
+
+    header = struct.pack(">IIBBBBB", width, 1, bits, kind, 0, 0, 0)
+    chunks = {b"IHDR": header, **more, b"IDAT": zlib.compress(b"\0" + row), b"IEND": b""}
+    body = b"".join(chunk(name, data) for name, data in chunks.items())
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    return path
 
 
 def exif(turn: int = 6) -> Image.Exif:
@@ -141,15 +156,18 @@ def test_transparent_colour_becomes_alpha(tmp_path) -> None:
     ],
 )
 def test_transparent_gray_of_any_bit_depth(tmp_path, bits, row, key, expected) -> None:
-    def chunk(name: bytes, data: bytes) -> bytes:
-        check = struct.pack(">I", zlib.crc32(name + data))
-        return struct.pack(">I", len(data)) + name + data + check
+    transparent = {b"tRNS": struct.pack(">H", key)}
+    file = png(tmp_path / "a.png", 8 * len(row) // bits, bits, 0, row, transparent)
+    assert read_image(file).tolist() == [expected]
+    with Image.open(file) as image:
+        assert from_pillow(image)[0].tolist() == [expected]
 
-    header = struct.pack(">IIBBBBB", 8 * len(row) // bits, 1, bits, 0, 0, 0, 0)
-    chunks = {b"IHDR": header, b"tRNS": struct.pack(">H", key), b"IDAT": zlib.compress(b"\0" + row)}
-    body = b"".join(chunk(name, data) for name, data in chunks.items())
-    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body + chunk(b"IEND", b""))
-    assert read_image(tmp_path / "a.png").tolist() == [expected]
+
+def test_16_bit_gray_with_alpha_stays_gray(tmp_path, random) -> None:
+    pixels = random.integers(0, 65536, (1, 7, 2), dtype=np.uint16)
+    row = pixels.astype(">u2").tobytes()
+    file = png(tmp_path / "a.png", 7, 16, 4, row, {})
+    assert np.array_equal(read_image(file), pixels)
 
 
 def test_upright_and_the_image_itself_stays(random) -> None:

@@ -5,10 +5,13 @@ from scipy.ndimage import correlate1d
 from torch.nn import functional as F
 
 from fdnn.inference import upscale_luma
-from fdnn.models import ScSR
+from fdnn.models import ScSR, scsr
 from fdnn.models.scsr import gradients
 from fdnn.pursuit import pursue
 from fdnn.resize import imresize
+
+#: First- and second-order differences.
+TAPS = ([0, -1, 0, 1, 0], [1, 0, -2, 0, 1])
 
 
 def randomised(scale: int) -> ScSR:
@@ -29,8 +32,7 @@ def test_facts_of_the_paper() -> None:
 
 def test_gradients_are_scipys_correlations(random) -> None:
     image = random.random((9, 12))
-    taps = ([0, -1, 0, 1, 0], [1, 0, -2, 0, 1])
-    expected = np.stack([correlate1d(image, t, axis) for axis in (1, 0) for t in taps])
+    expected = np.stack([correlate1d(image, t, axis) for axis in (1, 0) for t in TAPS])
     found = gradients(torch.from_numpy(image)[None, None])[0]
     np.testing.assert_allclose(found.numpy(), expected[:, 2:-2, 2:-2], atol=1e-12)
 
@@ -48,17 +50,29 @@ def test_agrees_with_the_lr_image(scale) -> None:
     assert (net(lr) - sr).abs().max() > 0.01  # and it is not bicubic's alone
 
 
-def test_codes_of_the_dictionarys_own_patches_give_its_textures() -> None:
-    net = randomised(3)
-    lr = torch.rand(1, 1, 7, 7).double()
-    described = net.describe(lr).view(9, 9, -1)
-    # One atom is the patch in the middle, so that its code is that atom alone.
-    patch = described[4, 4]
-    net.low[5] = F.normalize(patch, dim=0)
-    support, weights = pursue(patch[None], net.low.double(), 2)
-    assert support[0, 0] == 5
-    assert weights[0, 0] == pytest.approx(float(patch.norm()), rel=1e-5)
-    assert abs(weights[0, 1]) < 1e-5
+@pytest.mark.parametrize("scale", [2, 3])
+def test_equals_patch_by_patch(scale, monkeypatch) -> None:
+    """The method as its paper words it, one patch at a time, before back-projection."""
+    monkeypatch.setattr(scsr, "ROUNDS", 0)
+    net = randomised(scale)
+    lr = torch.rand(1, 1, 4, 6)
+    middle = np.pad(imresize(lr[0, 0].double(), 2).numpy(), 6, mode="edge")
+    maps = np.stack([correlate1d(middle, taps, axis) for axis in (1, 0) for taps in TAPS])
+    maps = maps[:, 2:-2, 2:-2]
+    side = 3 * scale
+    large = np.pad(imresize(lr[0, 0].double(), scale).numpy(), 2 * scale, mode="edge")
+    total, count = np.zeros_like(large), np.zeros_like(large)
+    for y in range(6):
+        for x in range(8):
+            feature = maps[:, 2 * y : 2 * y + 6, 2 * x : 2 * x + 6].ravel()
+            used, weights = pursue(torch.from_numpy(feature)[None], net.low.double(), 2)
+            patch = np.s_[y * scale : y * scale + side, x * scale : x * scale + side]
+            texture = (weights[0] @ net.high.double()[used[0]]).numpy().reshape(side, side)
+            total[patch] += texture + large[patch].mean()
+            count[patch] += 1
+    inner = np.s_[2 * scale : -2 * scale, 2 * scale : -2 * scale]
+    assert (count[inner] == 9).all()
+    np.testing.assert_allclose(net(lr)[0, 0].numpy(), (total / count)[inner], atol=1e-5)
 
 
 def test_tiles_equal_the_whole() -> None:

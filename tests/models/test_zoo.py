@@ -221,15 +221,21 @@ def test_red30_skips_join_mirror_images() -> None:
     torch.testing.assert_close(net.refine(image), expected)
 
 
-def test_degree2_by_hand() -> None:
-    net = make("DEGREE2", 2)
-    image = torch.rand(1, 1, 8, 8)
-    x = net.input(torch.cat([image, net.edges(image)], dim=1)).relu()
-    for first, second in net.steps:
-        x = x + second(first(x).relu()).relu()
-    x = net.rect(x).relu()
-    expected = image + net.rec(torch.cat([x, net.edge(x)], dim=1))
-    torch.testing.assert_close(net.refine(image), expected)
+def test_degree2_by_passes() -> None:
+    """A pair whose second layer is 0 adds nothing, and a last layer of 0 leaves the image."""
+    net, image = make("DEGREE2", 2), torch.rand(1, 1, 8, 8)
+    whole = net.refine(image)
+    with torch.no_grad():
+        for p in net.steps[1][1].parameters():
+            p.zero_()
+    without = net.refine(image)
+    assert not torch.allclose(without, whole)
+    del net.steps[1]
+    torch.testing.assert_close(net.refine(image), without)
+    with torch.no_grad():
+        for p in net.rec.parameters():
+            p.zero_()
+    assert torch.equal(net.refine(image), image)
 
 
 def test_vdsr_at_another_scale_is_the_same_network() -> None:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from fdnn.errors import ImageError, UserError
@@ -120,6 +121,10 @@ def test_frames_too_large_and_16_bit_pages(tmp_path) -> None:
     first.save(tmp_path / "a.gif", save_all=True, append_images=rest)
     with pytest.raises(ImageError, match="--max_pixels 96"):
         magnify_file(NET, tmp_path / "a.gif", tmp_path / "b.gif", max_pixels=95)
+    deep = np.zeros((2, 8, 12, 3), np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb")
+    with pytest.raises(ImageError, match="16-bit colour in a file of several images; split it"):
+        magnify_file(NET, tmp_path / "a.tif", tmp_path / "b.tif")
 
 
 def test_frames_of_different_sizes(tmp_path) -> None:

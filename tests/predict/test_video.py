@@ -1,3 +1,4 @@
+import errno
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -140,6 +141,17 @@ def test_too_large_and_missing(tmp_path) -> None:
         magnify_file(NET, source, tmp_path / "b.mp4", max_pixels=767)
     with pytest.raises(ImageError, match="no such file"):
         magnify_file(NET, tmp_path / "c.mp4", tmp_path / "b.mp4")
+
+
+def test_a_source_that_may_not_be_read_is_the_one_named(tmp_path, monkeypatch) -> None:
+    source = make(tmp_path / "a.mp4", frames=1)
+
+    def refuse(file, *_):
+        raise av.error.PermissionError(errno.EACCES, "Permission denied", file)
+
+    monkeypatch.setattr(av, "open", refuse)
+    with pytest.raises(ImageError, match=r"a\.mp4: cannot be read \(Permission denied\)"):
+        magnify_file(NET, source, tmp_path / "b.mp4")
 
 
 def test_without_pyav(tmp_path, monkeypatch) -> None:

@@ -108,7 +108,7 @@ def _measure(
     """Return PSNR, SSIM and number of values of each image."""
     figures: tuple[list[float], list[float], list[int]] = ([], [], [])
     for path in paths:
-        sr, hr = planes(modcrop(read_image(path), net.scale), net)
+        sr, hr = planes(modcrop(read_image(path), net.scale, path), net)
         sr = to_8_bit(sr) if rounded else sr.clamp(0, PEAK)
         cut = net.scale if border is None else border
         sr, hr = shave(sr, cut), shave(to_8_bit(hr), cut)

@@ -89,6 +89,8 @@ def main(args: Sequence[str] | None = None) -> int:
         "--weights", type=Path, default=Path("checkpoints"), help="weights, or a folder of them"
     )
     options = parser.parse_args(args)
+    if not 0 < options.port < 2**16:
+        parser.error(f"--port must be 1 to 65535, got {options.port}")
     serve(options.host, options.port, options.weights)
     return 0
 

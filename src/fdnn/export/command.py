@@ -21,7 +21,7 @@ from typing import get_args
 import torch
 from torch.export import Dim, ExportedProgram
 
-from fdnn.errors import UserError, one_line
+from fdnn.errors import UserError, first_line, one_line
 from fdnn.export import parity
 from fdnn.export.graphs import Graph, Precision, build
 from fdnn.files.atomic import replacing
@@ -186,8 +186,7 @@ def export(
         except OSError:
             raise
         except Exception as error:  # exporters and runtimes raise all kinds
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise UserError(f"{file}: cannot be exported ({reason})") from error
+            raise UserError(f"{file}: cannot be exported ({first_line(error)})") from error
         _compare(net, run, graph, precision, images)
 
 

@@ -133,9 +133,9 @@ def _colour_pair(path: Path, scale: int) -> tuple[Tensor, Tensor]:
     image, _ = split_alpha(read_image(path))
     if image.ndim == 2:
         image = np.stack([image] * 3, axis=-1)
-    image = modcrop(image, scale)
+    image = modcrop(image, scale, path)
     if min(image.shape[:2]) <= 2 * scale:
-        raise ImageError(f"{path}: {image.shape[0]}x{image.shape[1]} is too small for x{scale}")
+        raise ImageError(f"{path}: {image.shape[1]}x{image.shape[0]} is too small for x{scale}")
     peak = float(np.iinfo(image.dtype).max)
     rgb = torch.from_numpy(image / peak).movedim(-1, 0)[None]
     lr = imresize(rgb, 1 / scale).clamp(0, 1).float()
@@ -145,7 +145,7 @@ def _colour_pair(path: Path, scale: int) -> tuple[Tensor, Tensor]:
 def _psnr_to_hr(sr: Tensor, hr: Tensor, scale: int) -> float:
     if sr.shape[1] == 3:
         sr = torch.from_numpy(rgb_to_ycbcr(sr.movedim(1, -1).numpy())[..., 0])[:, None] / 255
-    return float(psnr(shave(to_8_bit(sr * 255), scale), shave(hr, scale)))
+    return float(psnr(shave(to_8_bit(sr * 255), scale), shave(to_8_bit(hr), scale)))
 
 
 def _difference(name: str, found: Tensor, expected: Tensor) -> Difference:

@@ -32,6 +32,8 @@ def from_pillow(image: Image.Image, name: str = "image") -> tuple[Array, Metadat
     Raises:
         ImageError: As :func:`to_array` does.
     """
+    _scale_transparency(image)
+    image.load()  # some metadata stand behind the pixels
     about = metadata.of(image)
     pixels = upright(to_array(image, name), metadata.orientation(image))
     if image.mode == "CMYK":  # its profile is used up
@@ -86,11 +88,10 @@ def to_array(image: Image.Image, name: str = "image") -> Array:
     raise ImageError(f"{name}: pixel type {mode!r} is not supported; save it as 8 or 16 bits")
 
 
-def scale_transparency(image: Image.Image) -> None:
+def _scale_transparency(image: Image.Image) -> None:
     """Bring the transparent gray of a PNG with 2 or 4 bits to the 8 that its pixels will have.
 
-    Args:
-        image: Opened by Pillow, which scales pixels alone, and not decoded yet.
+    Pillow scales the pixels alone, and says how many bits there were until it does.
     """
     for tile in getattr(image, "tile", []) if "transparency" in image.info else []:
         image.info["transparency"] *= {"L;2": 85, "L;4": 17}.get(str(tile[3]), 1)

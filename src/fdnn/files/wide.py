@@ -18,14 +18,15 @@ from fdnn.files.modes import Array, upright
 BITS_PER_SAMPLE = 258
 #: Length of a PNG's signature and first chunk, after which the others may stand.
 PNG_HEAD = 8 + 25
+#: Place of the colour type in that chunk; 4 is gray with alpha.
+PNG_COLOUR_TYPE = 25
 
 
-def read(path: Path, mode: str, tiff: bool, orientation: int) -> Array:
+def read(path: Path, tiff: bool, orientation: int) -> Array:
     """Read a 16-bit colour file, upright.
 
     Args:
         path: A PNG or TIFF.
-        mode: ``RGB``, ``RGBA`` or ``LA``, as Pillow calls it.
         tiff: Whether it is a TIFF, whatever its name.
         orientation: How it must be turned, see :func:`fdnn.files.modes.upright`.
 
@@ -33,43 +34,44 @@ def read(path: Path, mode: str, tiff: bool, orientation: int) -> Array:
         ``(h, w, c)`` uint16; colour that was stored multiplied by alpha is divided by it.
 
     Raises:
-        ImageError: If it cannot be read, or is neither gray with alpha nor RGB.
+        ImageError: If it cannot be read, or is of another kind, such as a CMYK TIFF.
     """
     if tiff:
-        return _read_tiff(path, mode, orientation)
-    return upright(_read_interleaved(path, mode), orientation)
+        return _read_tiff(path, orientation)
+    pixels = _read_interleaved(path)
+    with path.open("rb") as file:
+        colour_type = file.read(PNG_HEAD)[PNG_COLOUR_TYPE]
+    # OpenCV repeats the gray of gray + alpha.
+    return upright(pixels[..., [0, 3]] if colour_type == 4 else pixels, orientation)
 
 
-def _read_interleaved(path: Path, mode: str) -> Array:
+def _read_interleaved(path: Path) -> Array:
     import cv2
 
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
         raise ImageError(f"{path}: this kind of 16-bit colour file is not supported")
-    if mode == "LA":
-        return np.ascontiguousarray(pixels[..., [0, 3]])
     order = [2, 1, 0] if pixels.shape[2] == 3 else [2, 1, 0, 3]
     return np.ascontiguousarray(pixels[..., order])
 
 
-def _read_tiff(path: Path, mode: str, orientation: int) -> Array:
+def _read_tiff(path: Path, orientation: int) -> Array:
     from tifffile import EXTRASAMPLE, PHOTOMETRIC, PLANARCONFIG, TiffFile
 
     with TiffFile(path) as file:
         page = file.pages.first
-        if page.photometric not in {PHOTOMETRIC.RGB, PHOTOMETRIC.MINISBLACK}:
+        if page.photometric != PHOTOMETRIC.RGB:
             kind = PHOTOMETRIC(page.photometric).name
             raise ImageError(f"{path}: 16 bits of {kind} are not supported; save it as RGB")
         if page.planarconfig == PLANARCONFIG.SEPARATE:
             # OpenCV would take planes for pixels.
             pixels = upright(np.moveaxis(page.asarray(), 0, -1), orientation)
         else:
-            pixels = _read_interleaved(path, mode)  # OpenCV turns TIFFs by itself
+            pixels = _read_interleaved(path)  # OpenCV turns TIFFs by itself
         extra = [*page.extrasamples, EXTRASAMPLE.UNSPECIFIED][0]
-    colours = 1 if mode == "LA" else 3
     if extra == EXTRASAMPLE.UNSPECIFIED:
-        return np.ascontiguousarray(pixels[..., :colours])
-    pixels = np.ascontiguousarray(pixels[..., : colours + 1])
+        return np.ascontiguousarray(pixels[..., :3])
+    pixels = np.ascontiguousarray(pixels[..., :4])
     return _divided(pixels) if extra == EXTRASAMPLE.ASSOCALPHA else pixels
 
 

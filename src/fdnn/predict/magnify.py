@@ -10,7 +10,7 @@ import numpy as np
 
 from fdnn.files.modes import Array
 from fdnn.images import MAX_PIXELS, check_format, read_picture, write_image
-from fdnn.inference import TILE, upscale_pixels
+from fdnn.inference import upscale_pixels
 from fdnn.models import Network
 from fdnn.predict import frames
 from fdnn.predict.video import VIDEOS, magnify_video
@@ -29,7 +29,6 @@ def magnify_file(
     source: Path,
     target: Path,
     *,
-    tile: int = TILE,
     max_pixels: int = MAX_PIXELS,
     track: Track = untracked,
 ) -> None:
@@ -39,7 +38,6 @@ def magnify_file(
         net: Any network of :mod:`fdnn.models`.
         source: The file; its extension tells videos from the others.
         target: The result, which appears whole or not at all.
-        tile: See :func:`fdnn.inference.upscale_luma`.
         max_pixels: Refuse images, or frames, with more pixels.
         track: Shows progress inside animations and videos.
 
@@ -49,7 +47,7 @@ def magnify_file(
     """
 
     def magnify(pixels: Array) -> Array:
-        return upscale_pixels(net, pixels, tile)
+        return upscale_pixels(net, pixels)
 
     if source.suffix.lower() in VIDEOS:
         magnify_video(

@@ -7,6 +7,7 @@ colour at half the size, so that an odd height or width loses its last row or co
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ ENCODERS = {
     ".webm": ("libvpx-vp9", {"crf": "24", "b": "0", "row-mt": "1"}),
     "": ("libx264", {"crf": "16", "preset": "medium"}),
 }
+
+#: Errors that are of the place where the result shall be.
+NO_ROOM = {errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT}
 
 Magnify = Callable[[Array], Array]
 Track = Callable[[Iterable[Any], int], Iterable[Any]]
@@ -74,9 +78,10 @@ def magnify_video(
             with av.open(str(temporary), "w") as result:
                 _transcode(opened, result, target.suffix.lower(), magnify, track)
     except av.FFmpegError as error:
-        if isinstance(error, OSError) and error.errno in {13, 28, 30, 122}:
+        file = str(getattr(error, "filename", None) or "")
+        if isinstance(error, OSError) and error.errno in NO_ROOM and file != str(source):
             raise OSError(error.errno, error.strerror, str(target)) from None
-        if str(getattr(error, "filename", None) or source) != str(source):
+        if file not in {"", str(source)}:
             raise ImageError(
                 f"{source}: cannot be written as {target.suffix} ({error.strerror}); "
                 "choose --format mkv"
