@@ -18,8 +18,9 @@ from fdnn.files.modes import Array, upright
 BITS_PER_SAMPLE = 258
 #: Length of a PNG's signature and first chunk, after which the others may stand.
 PNG_HEAD = 8 + 25
-#: Place of the colour type in that chunk; 4 is gray with alpha.
+#: Place of the colour type in that chunk, and one of its values.
 PNG_COLOUR_TYPE = 25
+GRAY_ALPHA = 4
 
 
 def read(path: Path, tiff: bool, orientation: int) -> Array:
@@ -40,9 +41,10 @@ def read(path: Path, tiff: bool, orientation: int) -> Array:
         return _read_tiff(path, orientation)
     pixels = _read_interleaved(path)
     with path.open("rb") as file:
-        colour_type = file.read(PNG_HEAD)[PNG_COLOUR_TYPE]
+        head = file.read(PNG_HEAD)
     # OpenCV repeats the gray of gray + alpha.
-    return upright(pixels[..., [0, 3]] if colour_type == 4 else pixels, orientation)
+    gray = head.startswith(b"\x89PNG") and head[PNG_COLOUR_TYPE] == GRAY_ALPHA
+    return upright(pixels[..., [0, 3]] if gray else pixels, orientation)
 
 
 def _read_interleaved(path: Path) -> Array:
