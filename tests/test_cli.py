@@ -109,6 +109,15 @@ def test_fit_refuses_what_gradients_cannot_train(config, message, tmp_path, caps
     assert not list(tmp_path.rglob("run.json"))
 
 
+@pytest.mark.parametrize(
+    "option", [["--data.test_sets", "[]"], ["--trainer.limit_test_batches", "0"]]
+)
+def test_nothing_scored_is_no_success(tiny, option, capsys) -> None:
+    assert main(["fit", *tiny]) == 0
+    assert main(["test", *tiny, *option, "--ckpt_path", "logs/tiny/version_0"]) == 1
+    assert "error: no image was scored" in capsys.readouterr().err
+
+
 def test_runs_keep_to_a_folder_of_their_own(tiny, tmp_path) -> None:
     assert main(["fit", *tiny, "--trainer.logger", "false"]) == 0
     folder = tmp_path / "logs/tiny/version_0"

@@ -17,6 +17,7 @@ from fdnn.weights import CKPT_KEY, FILE_NAME, describe, load
 
 CHECKPOINTS = Path("logs/tiny/version_0/checkpoints")
 #: The network with batch normalisation.
+OPTIMIZER = ["--model.optimizer", "torch.optim.Adam"]
 MSDEPC_NET = [
     "--model.net", "fdnn.models.MSDEPC", "--model.net.init_args.channels", "4",
 ]  # fmt: skip
@@ -133,6 +134,28 @@ def test_a_nan_can_be_skipped_and_is_counted(tiny, tmp_path, caplog, nan_at) -> 
     assert "1 steps left out, or parts of them, whose loss was not finite, see" in caplog.text
     net = load(tmp_path / "logs/tiny/version_0")
     assert all(torch.isfinite(p).all() for p in net.parameters())
+
+
+def test_a_resumed_run_takes_the_configs_learning_rate(tiny, tmp_path) -> None:
+    assert main(["fit", *tiny]) == 0
+    slower = ["--trainer.max_epochs", "3", "--model.optimizer.init_args.lr", "0.0001"]
+    assert main(["fit", *tiny, *OPTIMIZER, *slower, "--ckpt_path", "last"]) == 0
+    folder = tmp_path / "logs/tiny/version_1"
+    checkpoint = torch.load(folder / "checkpoints/last.ckpt", weights_only=True)
+    assert checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] == 0.0001
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{"])
+def test_a_damaged_record_does_not_stop_a_resume(tiny, tmp_path, content) -> None:
+    assert main(["fit", *tiny]) == 0
+    (tmp_path / "logs/tiny/version_0/run.json").write_text(content)
+    more = ["--trainer.max_epochs", "3", "--wandb.mode", "offline", "--ckpt_path", "last"]
+    assert main(["fit", *tiny, *more]) == 0
+
+
+def test_an_impossible_learning_rate_is_one_line(tiny, capsys) -> None:
+    assert main(["fit", *tiny, *OPTIMIZER, "--model.optimizer.init_args.lr", "-1"]) == 1
+    assert capsys.readouterr().err.startswith("error: model.optimizer: Invalid learning rate: -1")
 
 
 def test_all_parts_of_a_step_are_kept_and_count_once(tiny, tmp_path, nan_at) -> None:

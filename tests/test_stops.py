@@ -10,6 +10,7 @@ import torch
 
 from fdnn.callbacks import Throughput
 from fdnn.cli import main
+from fdnn.module import SuperResolution
 from fdnn.weights import FILE_NAME, load
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +71,19 @@ def test_with_another_logger_the_file_is_named(tiny, monkeypatch, capsys) -> Non
     file = capsys.readouterr().err.split()[-1]
     assert file == "elsewhere/mine/version_0/checkpoints/last.ckpt"
     assert main([*command, "--ckpt_path", file]) == 0
+
+
+def test_sigterm_during_a_test_is_no_success(tiny, monkeypatch, capsys) -> None:
+    assert main(["fit", *tiny]) == 0
+    step = SuperResolution.test_step
+
+    def told_to_stop(self, *args):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return step(self, *args)
+
+    monkeypatch.setattr(SuperResolution, "test_step", told_to_stop)
+    assert main(["test", *tiny, "--ckpt_path", "logs/tiny/version_0"]) == 143
+    assert capsys.readouterr().err.endswith("error: stopped by SIGTERM\n")
 
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

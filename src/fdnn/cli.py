@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.plugins import CheckpointIO
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fdnn import card, nodes, report
 from fdnn.callbacks import RunRecord
@@ -36,7 +38,7 @@ from fdnn.provenance import RECORD_NAME
 from fdnn.quiet import quiet_libraries
 from fdnn.reasons import reason
 from fdnn.runs import SafeCheckpoints, check_resumable, newest_checkpoint, run_folder
-from fdnn.stops import StopSignals
+from fdnn.stops import StoppedError, StopSignals
 from fdnn.trainer import Trainer
 from fdnn.weights import FILE_NAME, load_weights, read_weights, start_weights
 
@@ -208,7 +210,11 @@ class CLI(LightningCLI):
         record = Path(checkpoint).parents[1] / RECORD_NAME if checkpoint else None
         if record is None or not record.is_file():
             return None
-        found: str | None = json.loads(record.read_text(encoding="utf-8")).get("wandb_id")
+        try:
+            found: str | None = json.loads(record.read_text(encoding="utf-8")).get("wandb_id")
+        except (OSError, ValueError, AttributeError):
+            log.warning("%s is damaged; W&B begins a new run", record)
+            return None
         return found
 
     # ---- what happens around a subcommand -------------------------------------------
@@ -224,9 +230,12 @@ class CLI(LightningCLI):
         if not any(p.requires_grad for p in net.parameters()):
             how = f"; its weights are made by '{net.fitted_by}'" if net.fitted_by else ""
             raise UserError(f"{type(net).__name__} has nothing for 'fit' to train{how}")
+        try:
+            optimizer = self.model.optimizer(parameter_groups(net))
+        except ValueError as error:
+            raise UserError(f"model.optimizer: {words(error)}") from None
         checkpoint = self._get(self.config, "ckpt_path")
         if checkpoint is not None:
-            optimizer = self.model.optimizer(parameter_groups(net))
             check_resumable(Path(checkpoint), net, optimizer)
         elif self.model.start is not None:
             self.model.weights_file = start_weights(net, self.model.start)
@@ -291,7 +300,13 @@ class CLI(LightningCLI):
         self._show_scores()
 
     def after_test(self) -> None:
-        """Print the scores and write them to the log folder."""
+        """Print the scores and write them to the log folder.
+
+        Raises:
+            UserError: If there are none.
+        """
+        if not self.model.results:
+            raise UserError("no image was scored; see data.test_sets and limit_test_batches")
         self._show_scores()
         if not self.trainer.is_global_zero or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
@@ -348,6 +363,8 @@ def main(args: Sequence[str] | None = None) -> int:
             load_from_checkpoint_support=False,
             args=args if args is None else words,
         )
+    except SIGTERMException:  # while training, StopSignals answers it
+        raise StoppedError("stopped by SIGTERM", signal.SIGTERM) from None
     except Exception as error:
         text = reason(error)
         if text is None:

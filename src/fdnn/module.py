@@ -234,6 +234,16 @@ class SuperResolution(pl.LightningModule):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
+    def on_train_start(self) -> None:
+        """Let the config's learning rates hold, for a resumed run too, which restored its own."""
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        scheduler: Any = self.lr_schedulers()
+        fresh = self.optimizer(parameter_groups(self.net)).param_groups
+        scheduler.base_lrs = [group["lr"] for group in fresh]
+        for group, base in zip(optimizer.param_groups, scheduler.base_lrs, strict=True):
+            group["initial_lr"] = base
+            group["lr"] = base * self._lr_factor(scheduler.last_epoch)
+
     def _lr_factor(self, step: int) -> float:
         factor = min(1.0, (step + 1) / (self.warmup_steps + 1))
         if self.schedule == "cosine" and step:
