@@ -2,7 +2,6 @@ import csv
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +21,7 @@ from fdnn.inference import upscale_pixels
 from fdnn.models import FDNN
 from fdnn.models.ensemble import SelfEnsemble
 from fdnn.sets import find_set
-from fdnn.weights import CKPT_KEY, FILE_NAME, load, load_weights, save_weights
+from fdnn.weights import FILE_NAME, load, save_weights
 
 ROOT = Path(__file__).parents[1]
 X2 = ["--ckpt_path", "x2"]
@@ -35,61 +34,6 @@ CONFIGS = sorted(p for p in (ROOT / "configs").glob("*.yaml") if not p.stem.star
 
 def run(tmp_path: Path, number: int) -> Path:
     return tmp_path / "logs" / "tiny" / f"version_{number}"
-
-
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_shipped_configs_parse(config: Path, tmp_path, capsys, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(SystemExit) as end:
-        main(["fit", "--config", str(config), "--print_config"])
-    assert end.value.code == 0
-    parsed = yaml.safe_load(capsys.readouterr().out)
-    assert parsed["data"]["patch_size"] % parsed["data"]["scale"] == 0
-    assert not {"Set14", "B100"} & {*parsed["data"]["train_sets"], *parsed["data"]["val_sets"]}
-
-
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_weights_that_a_training_begins_with_are_shipped_or_made(config: Path) -> None:
-    options = yaml.safe_load(config.read_text())
-    start = options["model"].get("start")
-    for path in [*options["data"].get("teachers", []), *([start] if start else [])]:
-        if path.startswith("logs/"):  # of a stage before
-            assert (ROOT / "configs" / f"{Path(path).parts[1]}.yaml").is_file(), path
-        else:
-            assert (ROOT / path / FILE_NAME).is_file(), path
-
-
-#: Configs of networks that have no weights here yet.
-WITHOUT_WEIGHTS = {"drcn_x3", "drcn_x4", "red30_x3", "red30_x4"}
-
-
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_weights_of_a_config_are_those_of_its_network(config: Path) -> None:
-    options = yaml.safe_load(config.read_text())
-    weights = options["model"].get("weights")
-    if weights is None or not (ROOT / weights).exists():
-        assert config.stem in WITHOUT_WEIGHTS or weights is None
-        return
-    assert config.stem not in WITHOUT_WEIGHTS
-    net = options["model"]["net"]
-    made = getattr(models, net["class_path"].rpartition(".")[2])
-    load_weights(made(scale=options["data"]["scale"], **net.get("init_args", {})), ROOT / weights)
-
-
-def test_papers_recipe() -> None:
-    for scale in (3, 4):
-        config = yaml.safe_load((ROOT / "configs" / f"fdnn_x{scale}.yaml").read_text())
-        optimizer = config["model"]["optimizer"]
-        assert optimizer["class_path"] == "torch.optim.Adam"
-        assert optimizer["init_args"] == {"lr": 1e-3, "betas": [0.9, 0.999], "eps": 1e-8}
-        assert config["model"]["schedule"] == "constant"
-        loss = config["model"]["loss"]
-        assert loss["class_path"] == "fdnn.losses.MSEKLLoss"
-        assert loss.get("init_args", {}).get("kl_weight", 1.0) == 1.0
-        assert config["model"]["net"] == {
-            "class_path": "fdnn.models.FDNN", "init_args": {"channels": 64},
-        }  # fmt: skip
-        assert config["data"]["train_sets"] == ["T91", "BSDS200"]
 
 
 @pytest.mark.parametrize(
@@ -212,48 +156,6 @@ def test_final_weights_are_the_averaged_ones(tiny, tmp_path) -> None:
     assert any(not torch.equal(v, current[f"net.{k}"]) for k, v in averaged.items())
 
 
-def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path) -> None:
-    rising = ["--model.warmup_steps", "9"]  # so that the schedule's place matters
-    assert main(["fit", *tiny, *rising, "--trainer.max_epochs", "4"]) == 0
-    assert main(["fit", *tiny, *rising, "--trainer.max_epochs", "2"]) == 0
-    assert main(["fit", *tiny, *rising, "--trainer.max_epochs", "4", "--ckpt_path", "last"]) == 0
-    whole, resumed = (load(run(tmp_path, i) / FILE_NAME).state_dict() for i in (0, 2))
-    for key, value in whole.items():
-        assert torch.equal(value, resumed[key]), key
-    record = json.loads((run(tmp_path, 2) / "run.json").read_text())
-    assert "version_1" in record["resumed_from"]
-
-
-def test_a_finished_run_resumed_is_the_same(tiny, tmp_path) -> None:
-    save_weights(FDNN(2, channels=4), tmp_path / "begin" / FILE_NAME)
-    assert main(["fit", *tiny, "--model.start", "begin"]) == 0
-    assert main(["fit", *tiny, "--model.start", "begin", "--ckpt_path", "last"]) == 0
-    first, again = (load(run(tmp_path, i) / FILE_NAME).state_dict() for i in (0, 1))
-    assert all(torch.equal(value, again[key]) for key, value in first.items())
-    records = [json.loads((run(tmp_path, i) / "run.json").read_text()) for i in (0, 1)]
-    assert records[0]["started_from"]["path"] == f"begin/{FILE_NAME}"
-    assert records[1]["started_from"] == records[0]["started_from"]
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--model.net.init_args.channels", "5"], "weights are for FDNN(scale=2, channels=4"),
-        (["--model.optimizer", "fdnn.optim.MuonAdam"], "another optimizer than MuonAdam"),
-        (["--ckpt_path", "bare.ckpt"], "--model.start begins with them"),
-    ],
-)
-def test_what_training_cannot_go_on_from(tiny, tmp_path, capsys, options, message) -> None:
-    assert main(["fit", *tiny]) == 0
-    last = run(tmp_path, 0) / "checkpoints" / "last.ckpt"
-    content = torch.load(last, weights_only=True)
-    torch.save({k: content[k] for k in (CKPT_KEY, "state_dict")}, tmp_path / "bare.ckpt")
-    assert main(["fit", *tiny, "--ckpt_path", "last", *options]) == 1
-    error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert error.startswith("error: ")
-    assert message in error
-
-
 def test_identical_images_have_a_card(tiny, tmp_path) -> None:
     flat = tmp_path / "flat"
     flat.mkdir()
@@ -273,13 +175,6 @@ def test_one_network_for_several_scales(tiny, tmp_path) -> None:
     net = ["--model.net", "VDSR", "--model.net.layers", "3", "--model.net.channels", "4"]
     assert main(["fit", *tiny, *net, "--data.train_scales", "[2, 4]"]) == 0
     assert isinstance(load(run(tmp_path, 0) / FILE_NAME, 4), models.VDSR)
-
-
-def test_a_checkpoint_in_the_folder_one_is_in(tiny, tmp_path) -> None:
-    assert main(["fit", *tiny, "--trainer.max_epochs", "1"]) == 0
-    shutil.copy(run(tmp_path, 0) / "checkpoints" / "last.ckpt", tmp_path / "last.ckpt")
-    assert main(["fit", *tiny, "--ckpt_path", "last.ckpt"]) == 0
-    assert json.loads((run(tmp_path, 1) / "run.json").read_text())["steps"] == 6
 
 
 def test_test_writes_scores_with_their_origin(tiny, tmp_path, capsys) -> None:
@@ -435,52 +330,3 @@ def test_no_traceback_in_a_real_process(tmp_path) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "gone.yaml" in done.stderr
-
-
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_shipped_configs_fit_their_training_images(config: Path, data) -> None:
-    options = yaml.safe_load(config.read_text())["data"]
-    if "patch_size" not in options:
-        pytest.skip("trains nothing")
-    for name in options["train_sets"]:
-        for path in find_set(name, data).paths:
-            with Image.open(path) as image:
-                fits = min(image.size) >= options["patch_size"]
-            assert fits or options.get("on_error") == "skip", path
-
-
-@pytest.mark.parametrize(
-    "section",
-    [
-        {"net": {"class_path": "evil.Net"}},
-        {"net": "os.system"},
-        {"optimizer": "subprocess.run"},
-        {"optimizer": {"class_path": "torch.hub.load"}},
-        {"loss": {"class_path": "lightning.pytorch.callbacks.model_checkpoint.os.system"}},
-        {"loss": {"class_path": "torch.nn.Module"}},
-    ],
-    ids=str,
-)
-def test_a_config_names_nothing_outside(tiny, tmp_path, monkeypatch, capsys, section) -> None:
-    (tmp_path / "evil.py").write_text("open('owned', 'w')\nclass Net: pass\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "theirs.yaml").write_text(yaml.safe_dump({"model": section}))
-    assert main(["fit", *tiny, "--config", "theirs.yaml"]) == 1
-    error = capsys.readouterr().err
-    assert "a config may name classes of fdnn.averaging, " in error
-    assert error.startswith("error: ")
-    assert error.count("\n") == 1
-    assert not (tmp_path / "owned").exists()
-    assert not (tmp_path / "logs").exists()
-
-
-def test_a_package_that_is_trusted_can_be_named(tiny, tmp_path, monkeypatch, capsys) -> None:
-    text = "import torch\nclass Loss(torch.nn.Module):\n  def forward(self, sr, hr):\n"
-    (tmp_path / "ours.py").write_text(text + "    return {'loss': (sr - hr).abs().mean()}\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "ours.yaml").write_text(yaml.safe_dump({"model": {"loss": "ours.Loss"}}))
-    command = ["fit", *tiny, "--config", "ours.yaml", "--trainer.max_epochs", "1"]
-    assert main(command) == 1
-    assert "set FDNN_IMPORTS=ours" in capsys.readouterr().err
-    monkeypatch.setenv("FDNN_IMPORTS", "ours")
-    assert main(command) == 0

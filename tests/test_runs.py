@@ -1,4 +1,5 @@
 import errno
+import json
 import math
 import os
 import shutil
@@ -13,14 +14,18 @@ from fdnn.cli import main
 from fdnn.models import FDNN, MSDEPC
 from fdnn.module import SuperResolution
 from fdnn.runs import SafeCheckpoints, newest_checkpoint
-from fdnn.weights import CKPT_KEY, FILE_NAME, describe, load
+from fdnn.weights import CKPT_KEY, FILE_NAME, describe, load, save_weights
 
 CHECKPOINTS = Path("logs/tiny/version_0/checkpoints")
-#: The network with batch normalisation.
 OPTIMIZER = ["--model.optimizer", "torch.optim.Adam"]
+#: The network with batch normalisation.
 MSDEPC_NET = [
     "--model.net", "fdnn.models.MSDEPC", "--model.net.init_args.channels", "4",
 ]  # fmt: skip
+
+
+def run(number: int) -> Path:
+    return Path(f"logs/tiny/version_{number}")
 
 
 def test_the_checkpoint_before_is_kept(tmp_path) -> None:
@@ -134,6 +139,55 @@ def test_a_nan_can_be_skipped_and_is_counted(tiny, tmp_path, caplog, nan_at) -> 
     assert "1 steps left out, or parts of them, whose loss was not finite, see" in caplog.text
     net = load(tmp_path / "logs/tiny/version_0")
     assert all(torch.isfinite(p).all() for p in net.parameters())
+
+
+def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path) -> None:
+    rising = ["--model.warmup_steps", "9"]  # so that the schedule's place matters
+    assert main(["fit", *tiny, *rising, "--trainer.max_epochs", "4"]) == 0
+    assert main(["fit", *tiny, *rising, "--trainer.max_epochs", "2"]) == 0
+    assert main(["fit", *tiny, *rising, "--trainer.max_epochs", "4", "--ckpt_path", "last"]) == 0
+    whole, resumed = (load(run(i) / FILE_NAME).state_dict() for i in (0, 2))
+    for key, value in whole.items():
+        assert torch.equal(value, resumed[key]), key
+    record = json.loads((run(2) / "run.json").read_text())
+    assert "version_1" in record["resumed_from"]
+
+
+def test_a_finished_run_resumed_is_the_same(tiny, tmp_path) -> None:
+    save_weights(FDNN(2, channels=4), tmp_path / "begin" / FILE_NAME)
+    assert main(["fit", *tiny, "--model.start", "begin"]) == 0
+    assert main(["fit", *tiny, "--model.start", "begin", "--ckpt_path", "last"]) == 0
+    first, again = (load(run(i) / FILE_NAME).state_dict() for i in (0, 1))
+    assert all(torch.equal(value, again[key]) for key, value in first.items())
+    records = [json.loads((run(i) / "run.json").read_text()) for i in (0, 1)]
+    assert records[0]["started_from"]["path"] == f"begin/{FILE_NAME}"
+    assert records[1]["started_from"] == records[0]["started_from"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model.net.init_args.channels", "5"], "weights are for FDNN(scale=2, channels=4"),
+        (["--model.optimizer", "fdnn.optim.MuonAdam"], "another optimizer than MuonAdam"),
+        (["--ckpt_path", "bare.ckpt"], "--model.start begins with them"),
+    ],
+)
+def test_what_training_cannot_go_on_from(tiny, tmp_path, capsys, options, message) -> None:
+    assert main(["fit", *tiny]) == 0
+    last = run(0) / "checkpoints" / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    torch.save({k: content[k] for k in (CKPT_KEY, "state_dict")}, tmp_path / "bare.ckpt")
+    assert main(["fit", *tiny, "--ckpt_path", "last", *options]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error
+
+
+def test_a_checkpoint_in_the_folder_one_is_in(tiny, tmp_path) -> None:
+    assert main(["fit", *tiny, "--trainer.max_epochs", "1"]) == 0
+    shutil.copy(run(0) / "checkpoints" / "last.ckpt", tmp_path / "last.ckpt")
+    assert main(["fit", *tiny, "--ckpt_path", "last.ckpt"]) == 0
+    assert json.loads((run(1) / "run.json").read_text())["steps"] == 6
 
 
 def test_a_resumed_run_takes_the_configs_learning_rate(tiny, tmp_path) -> None:

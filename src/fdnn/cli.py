@@ -5,19 +5,18 @@ from __future__ import annotations
 import importlib
 import json
 import logging
-import os
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
@@ -29,10 +28,9 @@ from fdnn.data import SRDataModule
 from fdnn.errors import UserError, one_line, words
 from fdnn.evaluation import score
 from fdnn.files.digest import sha256
-from fdnn.logs import RunLogger
+from fdnn.loggers import Wandb, run_loggers
 from fdnn.models import Bicubic
 from fdnn.module import SuperResolution
-from fdnn.optim import parameter_groups
 from fdnn.progress import PredictProgress
 from fdnn.provenance import RECORD_NAME
 from fdnn.quiet import quiet_libraries
@@ -49,28 +47,6 @@ DEFAULT_ROOT = "logs"
 Tool = Callable[[Sequence[str]], int]
 #: Subcommands that need no Trainer: name -> module of this package with a ``main``.
 TOOLS = {"evaluate": "folders", "export": "export.command", "report": "results.page"}
-
-
-@dataclass
-class Wandb:
-    """Weights & Biases logging.
-
-    Attributes:
-        mode: offline writes a run to the log folder, which ``wandb sync`` can send later;
-            online sends it as it goes and needs an account; disabled does neither.
-        project: Project to log to.
-        group: Groups runs on the dashboard.
-        name: Name of the run; default: that of the log folder.
-        id: Goes on with the run of this id. A resumed ``fit`` goes on with its own by itself.
-        strips: Pictures of so many images of each set in the table of a ``test``.
-    """
-
-    mode: Literal["offline", "online", "disabled"] = "offline"
-    project: str = "fdnn"
-    group: str | None = None
-    name: str | None = None
-    id: str | None = None
-    strips: int = 5
 
 
 class Parser(LightningArgumentParser):
@@ -177,45 +153,14 @@ class CLI(LightningCLI):
                 others = [c for c in config["callbacks"] or [] if not isinstance(c, ProgressBar)]
                 kwargs["callbacks"] = [*others, PredictProgress()]
         elif config["logger"] in (None, True, False) and not config["fast_dev_run"]:
-            kwargs["logger"] = self.loggers(config["default_root_dir"])
+            wandb: Wandb = self._get(self.config_init, "wandb")
+            if config["logger"] is False:  # weights and record need their folder even so
+                wandb = replace(wandb, mode="disabled")
+            checkpoint = self._get(self.config_init, "ckpt_path")
+            kwargs["logger"] = run_loggers(
+                config["default_root_dir"], self.run_name, str(self.subcommand), wandb, checkpoint
+            )
         return super().instantiate_trainer(**kwargs)
-
-    def loggers(self, root: str) -> list[Logger]:
-        """Make the default loggers; the first one's folder is the run's folder.
-
-        Weights and record need that folder even if ``--trainer.logger false`` asks for none.
-        """
-        csv = RunLogger(root, name=self.run_name)
-        options: Wandb = self._get(self.config_init, "wandb")
-        unwanted = self._get(self.config_init, "trainer")["logger"] is False
-        if unwanted or options.mode == "disabled" or os.getenv("WANDB_MODE") == "disabled":
-            return [csv]
-        wandb = WandbLogger(
-            name=options.name or f"{self.run_name}/{Path(csv.log_dir).name}",
-            project=options.project,
-            group=options.group,
-            save_dir=root,
-            offline=options.mode == "offline",
-            id=options.id or self._wandb_id(),
-            resume="allow",
-            job_type=self.subcommand,
-        )
-        # Lightning always passes on this setting, about which wandb then warns.
-        wandb._wandb_init.pop("anonymous", None)
-        return [csv, wandb]
-
-    def _wandb_id(self) -> str | None:
-        """Find the W&B run of the training that is to be resumed."""
-        checkpoint = self._get(self.config_init, "ckpt_path")
-        record = Path(checkpoint).parents[1] / RECORD_NAME if checkpoint else None
-        if record is None or not record.is_file():
-            return None
-        try:
-            found: str | None = json.loads(record.read_text(encoding="utf-8")).get("wandb_id")
-        except (OSError, ValueError, AttributeError):
-            log.warning("%s is damaged; W&B begins a new run", record)
-            return None
-        return found
 
     # ---- what happens around a subcommand -------------------------------------------
 
@@ -230,10 +175,7 @@ class CLI(LightningCLI):
         if not any(p.requires_grad for p in net.parameters()):
             how = f"; its weights are made by '{net.fitted_by}'" if net.fitted_by else ""
             raise UserError(f"{type(net).__name__} has nothing for 'fit' to train{how}")
-        try:
-            optimizer = self.model.optimizer(parameter_groups(net))
-        except ValueError as error:
-            raise UserError(f"model.optimizer: {words(error)}") from None
+        optimizer = self.model.new_optimizer()
         checkpoint = self._get(self.config, "ckpt_path")
         if checkpoint is not None:
             check_resumable(Path(checkpoint), net, optimizer)

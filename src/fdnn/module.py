@@ -1,4 +1,4 @@
-"""Network + loss + optimizer: what the Lightning Trainer trains and tests."""
+"""Network + loss + optimizer: what the Lightning Trainer trains."""
 
 from __future__ import annotations
 
@@ -8,21 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from fdnn.engines import Engine, Precision, compiler_works, with_engine
-from fdnn.errors import UserError
+from fdnn.engines import Engine, Precision, compiler_works
+from fdnn.errors import UserError, words
+from fdnn.evaluator import Evaluator
 from fdnn.losses import MSEKLLoss
-from fdnn.metrics import BenchmarkScores, SetScores
 from fdnn.models import Network
-from fdnn.models.ensemble import SelfEnsemble
 from fdnn.optim import parameter_groups
 from fdnn.patches import Batch
-from fdnn.predict.work import Work
 from fdnn.runs import set_aside
 from fdnn.weights import CKPT_KEY, describe
 
@@ -31,11 +29,8 @@ log = logging.getLogger(__name__)
 Schedule = Literal["constant", "cosine"]
 
 
-class SuperResolution(pl.LightningModule):
-    """Trains a network on patches and scores it on whole images.
-
-    Evaluation runs in float32, whatever the precision of training, unless
-    ``engine_precision`` asks for less.
+class SuperResolution(Evaluator):
+    """Trains a network on patches; scores it as :class:`fdnn.evaluator.Evaluator` does.
 
     Args:
         net: Any network of :mod:`fdnn.models`.
@@ -89,8 +84,7 @@ class SuperResolution(pl.LightningModule):
                 f"warmup_steps={warmup_steps} must be at least 0, and final_lr={final_lr} "
                 "between 0 and 1"
             )
-        super().__init__()
-        self.net: Network = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        super().__init__(net, engine, engine_precision, self_ensemble)
         self.criterion: nn.Module = loss or MSEKLLoss()
         self.optimizer = optimizer
         self.schedule: Schedule = schedule
@@ -104,31 +98,10 @@ class SuperResolution(pl.LightningModule):
         self.spoiled_steps, self.last_spoiled = 0, -1
         #: The weights in use, if they were read from a file.
         self.weights_file: Path | None = None
-        self.engine: Engine = engine
-        self.engine_precision: Precision = engine_precision
-        self.self_ensemble = self_ensemble
-        self.runner: Network = self.net
         #: The network's forward pass by the scale of a training batch.
         self.train_forwards: dict[int, Callable[[Tensor], Tensor]] = {net.scale: self.net.forward}
         #: Sums of the loss terms over the parts of an accumulated step.
         self.terms: dict[str, Tensor] = {}
-        #: What ``predict`` does with files.
-        self.work = Work()
-        self.scores: list[BenchmarkScores] = []
-        #: Scores of the last validation or test, by set name.
-        self.results: dict[str, SetScores] = {}
-
-    @property
-    def scale(self) -> int:
-        """Magnification of the network."""
-        return self.net.scale
-
-    def forward(self, lr: Tensor) -> Tensor:
-        """Map LR luma ``(n, 1, h, w)`` in [0, 1] to SR, see :mod:`fdnn.models`."""
-        sr: Tensor = self.net(lr)
-        return sr
-
-    # ---- training -----------------------------------------------------------------
 
     def on_fit_start(self) -> None:
         """Check steps and scales; switch compilation on, if asked for and possible."""
@@ -225,9 +198,20 @@ class SuperResolution(pl.LightningModule):
         self.last_spoiled = self.global_step
         return True
 
+    def new_optimizer(self) -> Optimizer:
+        """Make the injected optimizer of the network's parameters.
+
+        Raises:
+            UserError: If it refuses its arguments.
+        """
+        try:
+            return self.optimizer(parameter_groups(self.net))
+        except ValueError as error:
+            raise UserError(f"model.optimizer: {words(error)}") from None
+
     def configure_optimizers(self) -> Any:
         """Attach the learning-rate schedule to the injected optimizer."""
-        optimizer = self.optimizer(parameter_groups(self.net))
+        optimizer = self.new_optimizer()
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._lr_factor)
         return {
             "optimizer": optimizer,
@@ -238,8 +222,7 @@ class SuperResolution(pl.LightningModule):
         """Let the config's learning rates hold, for a resumed run too, which restored its own."""
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         scheduler: Any = self.lr_schedulers()
-        fresh = self.optimizer(parameter_groups(self.net)).param_groups
-        scheduler.base_lrs = [group["lr"] for group in fresh]
+        scheduler.base_lrs = [group["lr"] for group in self.new_optimizer().param_groups]
         for group, base in zip(optimizer.param_groups, scheduler.base_lrs, strict=True):
             group["initial_lr"] = base
             group["lr"] = base * self._lr_factor(scheduler.last_epoch)
@@ -270,96 +253,3 @@ class SuperResolution(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on counting the steps that were left out."""
         self.spoiled_steps = checkpoint.get("spoiled_steps", 0)
-
-    # ---- evaluation ---------------------------------------------------------------
-
-    def _start_engine(self) -> None:
-        self.runner = self.net
-        if self.trainer.state.fn != "fit":
-            self.runner = with_engine(self.net, self.engine, self.engine_precision)
-            if self.self_ensemble:
-                self.runner = SelfEnsemble(self.runner)
-
-    @property
-    def engine_title(self) -> str:
-        """What records call that which runs the network in evaluation."""
-        return f"{self.engine}, {self.engine_precision}"
-
-    @property
-    def title(self) -> str:
-        """What tables call the network."""
-        name = self.net.title
-        return f"{name} + self-ensemble" if self.self_ensemble else name
-
-    def _start_scores(self, loaders: Any) -> None:
-        self._start_engine()
-        self.evaluated = [loader.dataset.images for loader in loaders]
-        self.scores = [BenchmarkScores(self.scale).to(self.device) for _ in self.evaluated]
-
-    def _score(self, batch: dict[str, Tensor], set_index: int) -> Tensor:
-        with torch.autocast(self.device.type, enabled=False):
-            sr: Tensor = self.runner(batch["lr"])
-        self.scores[set_index].update(batch["index"], sr * 255, batch["hr"])
-        return sr
-
-    def _finish_scores(self) -> None:
-        pairs = zip(self.evaluated, self.scores, strict=True)
-        scored = [metric.of_set(images) for images, metric in pairs]
-        self.results = {scores.images.name: scores for scores in scored}
-
-    def _log_scores(self, stage: str) -> None:
-        for i, (images, scores) in enumerate(
-            zip(self.evaluated, self.results.values(), strict=True)
-        ):
-            name = f"{stage}/{images.name}"
-            self.log(f"{name}/psnr", scores.psnr, prog_bar=stage == "val" and i == 0)
-            self.log(f"{name}/ssim", scores.ssim)
-
-    def on_validation_epoch_start(self) -> None:
-        """Start new scores."""
-        self._start_scores(self.trainer.val_dataloaders)
-
-    def validation_step(
-        self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0
-    ) -> Tensor:
-        """Score one whole image; returns SR ``(1, 1, s h, s w)``, not clamped, for pictures."""
-        return self._score(batch, dataloader_idx)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log ``val/<set>/psnr`` and ``val/<set>/ssim``, and show the PSNR of the first set."""
-        self._finish_scores()
-        self._log_scores("val")
-
-    def on_predict_start(self) -> None:
-        """Prepare the engine."""
-        self._start_engine()
-
-    def predict_step(self, batch: tuple[Path, Path] | None, batch_idx: int) -> None:
-        """Magnify one file; what goes wrong with it is kept for the end, see ``work``.
-
-        Args:
-            batch: Source and target file, see :class:`fdnn.predict.plan.Job`; ``None``: no work.
-            batch_idx: Not used.
-        """
-        if batch is not None:
-            with torch.autocast(self.device.type, enabled=False):
-                self.work.do(self.runner, *batch)
-
-    def on_predict_epoch_end(self) -> None:
-        """Bring together what all processes did."""
-        self.work.gather(self.trainer.world_size)
-
-    def on_test_epoch_start(self) -> None:
-        """Start new scores."""
-        self._start_scores(self.trainer.test_dataloaders)
-
-    def test_step(
-        self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0
-    ) -> Tensor:
-        """Score one whole image; returns SR as ``validation_step`` does."""
-        return self._score(batch, dataloader_idx)
-
-    def on_test_epoch_end(self) -> None:
-        """Log ``test/<set>/psnr`` and ``test/<set>/ssim``."""
-        self._finish_scores()
-        self._log_scores("test")

@@ -1,0 +1,149 @@
+"""A network in ``validate``, ``test`` and ``predict``: what runs it, and its scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor
+
+from fdnn.engines import Engine, Precision, with_engine
+from fdnn.metrics import BenchmarkScores, SetScores
+from fdnn.models import Network
+from fdnn.models.ensemble import SelfEnsemble
+from fdnn.predict.work import Work
+
+
+class Evaluator(pl.LightningModule):
+    """Scores a network on whole images, and magnifies files with it.
+
+    Evaluation runs in float32, whatever the precision of training, unless
+    ``engine_precision`` asks for less.
+
+    Args:
+        net: Any network of :mod:`fdnn.models`.
+        engine: What runs the network, see :func:`fdnn.engines.with_engine`. While training,
+            validation runs eagerly.
+        engine_precision: ``fp32`` or ``bf16`` for that engine.
+        self_ensemble: Average over the eight flips and turns of each image.
+
+    Attributes:
+        results: Scores of the last validation or test, by set name.
+        work: What ``predict`` does with files.
+    """
+
+    def __init__(
+        self, net: Network, engine: Engine, engine_precision: Precision, self_ensemble: bool
+    ) -> None:
+        super().__init__()
+        self.net: Network = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.engine: Engine = engine
+        self.engine_precision: Precision = engine_precision
+        self.self_ensemble = self_ensemble
+        self.runner: Network = self.net
+        self.work = Work()
+        self.scores: list[BenchmarkScores] = []
+        self.results: dict[str, SetScores] = {}
+
+    @property
+    def scale(self) -> int:
+        """Magnification of the network."""
+        return self.net.scale
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Map LR luma ``(n, 1, h, w)`` in [0, 1] to SR, see :mod:`fdnn.models`."""
+        sr: Tensor = self.net(lr)
+        return sr
+
+    def _start_engine(self) -> None:
+        self.runner = self.net
+        if self.trainer.state.fn != "fit":
+            self.runner = with_engine(self.net, self.engine, self.engine_precision)
+            if self.self_ensemble:
+                self.runner = SelfEnsemble(self.runner)
+
+    @property
+    def engine_title(self) -> str:
+        """What records call that which runs the network in evaluation."""
+        return f"{self.engine}, {self.engine_precision}"
+
+    @property
+    def title(self) -> str:
+        """What tables call the network."""
+        name = self.net.title
+        return f"{name} + self-ensemble" if self.self_ensemble else name
+
+    def _start_scores(self, loaders: Any) -> None:
+        self._start_engine()
+        self.evaluated = [loader.dataset.images for loader in loaders]
+        self.scores = [BenchmarkScores(self.scale).to(self.device) for _ in self.evaluated]
+
+    def _score(self, batch: dict[str, Tensor], set_index: int) -> Tensor:
+        with torch.autocast(self.device.type, enabled=False):
+            sr: Tensor = self.runner(batch["lr"])
+        self.scores[set_index].update(batch["index"], sr * 255, batch["hr"])
+        return sr
+
+    def _finish_scores(self) -> None:
+        pairs = zip(self.evaluated, self.scores, strict=True)
+        scored = [metric.of_set(images) for images, metric in pairs]
+        self.results = {scores.images.name: scores for scores in scored}
+
+    def _log_scores(self, stage: str) -> None:
+        for i, (images, scores) in enumerate(
+            zip(self.evaluated, self.results.values(), strict=True)
+        ):
+            name = f"{stage}/{images.name}"
+            self.log(f"{name}/psnr", scores.psnr, prog_bar=stage == "val" and i == 0)
+            self.log(f"{name}/ssim", scores.ssim)
+
+    def on_validation_epoch_start(self) -> None:
+        """Start new scores."""
+        self._start_scores(self.trainer.val_dataloaders)
+
+    def validation_step(
+        self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0
+    ) -> Tensor:
+        """Score one whole image; returns SR ``(1, 1, s h, s w)``, not clamped, for pictures."""
+        return self._score(batch, dataloader_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log ``val/<set>/psnr`` and ``val/<set>/ssim``, and show the PSNR of the first set."""
+        self._finish_scores()
+        self._log_scores("val")
+
+    def on_predict_start(self) -> None:
+        """Prepare the engine."""
+        self._start_engine()
+
+    def predict_step(self, batch: tuple[Path, Path] | None, batch_idx: int) -> None:
+        """Magnify one file; what goes wrong with it is kept for the end, see ``work``.
+
+        Args:
+            batch: Source and target file, see :class:`fdnn.predict.plan.Job`; ``None``: no work.
+            batch_idx: Not used.
+        """
+        if batch is not None:
+            with torch.autocast(self.device.type, enabled=False):
+                self.work.do(self.runner, *batch)
+
+    def on_predict_epoch_end(self) -> None:
+        """Bring together what all processes did."""
+        self.work.gather(self.trainer.world_size)
+
+    def on_test_epoch_start(self) -> None:
+        """Start new scores."""
+        self._start_scores(self.trainer.test_dataloaders)
+
+    def test_step(
+        self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0
+    ) -> Tensor:
+        """Score one whole image; returns SR as ``validation_step`` does."""
+        return self._score(batch, dataloader_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """Log ``test/<set>/psnr`` and ``test/<set>/ssim``."""
+        self._finish_scores()
+        self._log_scores("test")
