@@ -71,6 +71,9 @@ def test_runs_keep_to_a_folder_of_their_own(tiny, tmp_path) -> None:
     assert main(["fit", *try_out]) == 0
     assert main(["test", *try_out, "--ckpt_path", str(folder)]) == 0
     assert sorted(tmp_path.rglob("*")) == before
+    wandb = "{class_path: WandbLogger, init_args: {offline: true, save_dir: logs}}"
+    assert main(["fit", *tiny, "--trainer.logger", wandb]) == 0
+    assert (tmp_path / "logs/tiny/version_1" / FILE_NAME).is_file()
     assert (folder / FILE_NAME).read_bytes() == weights
 
 
@@ -291,6 +294,9 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", [*ENDLESS, "--model.schedule", "cosine"], "schedule=cosine needs an end"),
         ("fit", [*CALLBACK, "GradientAccumulationScheduler", *IN_PARTS], "accumulate_grad_batches"),
         ("fit", ["--model.loss", "fdnn.losses.NoLoss"], "NoLoss"),
+        ("fit", ["--model.net.init_args.channels", "0"], "not a network with such numbers"),
+        ("fit", ["--trainer.val_check_interval", "100"], "less than or equal to the number"),
+        ("fit", ["--data.val_sets", "[bad]"], "bad/empty.png"),
         ("test", [], "no weights given"),
         ("test", ["--ckpt_path", "junk.ckpt"], "junk.ckpt: damaged"),
         ("test", ["--ckpt_path", "nowhere"], "no weights at nowhere"),
@@ -303,6 +309,8 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
 )  # fmt: skip
 def test_mistakes_give_one_line(tiny, tmp_path, capsys, command, options, message) -> None:
     (tmp_path / "junk.ckpt").write_bytes(b"junk")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "empty.png").touch()
     for scale in (2, 3):
         save_weights(FDNN(scale, channels=4), tmp_path / f"x{scale}" / FILE_NAME)
     status = main([command, *tiny, *options])

@@ -202,7 +202,8 @@ def test_list_images(tmp_path: Path) -> None:
         list_images(tmp_path)
     for name in ("b.PNG", "a.jpeg", "c.txt", "._b.png"):
         (tmp_path / name).touch()
-    assert [p.name for p in list_images(tmp_path)] == ["a.jpeg", "b.PNG"]
+    (tmp_path / "d.png").symlink_to("gone")
+    assert [p.name for p in list_images(tmp_path)] == ["a.jpeg", "b.PNG", "d.png"]
     with pytest.raises(UserError, match="no such image folder"):
         list_images(tmp_path / "none")
 

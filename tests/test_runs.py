@@ -92,6 +92,38 @@ def test_clocks_do_not_decide_what_is_newest(tmp_path) -> None:
     assert newest_checkpoint(tmp_path) == (newest, [])
 
 
+def test_a_newer_run_without_a_checkpoint_is_named(tiny, tmp_path, capsys, caplog) -> None:
+    assert main(["fit", *tiny]) == 0
+    run(1).mkdir()
+    (run(1) / "run.json").write_text("{}")
+    capsys.readouterr()
+    assert main(["fit", *tiny, "--trainer.max_epochs", "3", "--ckpt_path", "last"]) == 0
+    assert f"{run(1)}: ended before its first checkpoint" in caplog.text
+    assert f"going on from {CHECKPOINTS / 'last.ckpt'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("key", ["global_step", "optimizer_states"])
+def test_a_checkpoint_that_lacks_something_is_one_line(tiny, capsys, key) -> None:
+    assert main(["fit", *tiny, "--trainer.max_epochs", "1"]) == 0
+    content = torch.load(CHECKPOINTS / "last.ckpt", weights_only=True)
+    content[key] = [{}] if key == "optimizer_states" else content[key]
+    if key == "global_step":
+        del content[key]
+    torch.save(content, CHECKPOINTS / "last.ckpt")
+    assert main(["fit", *tiny, "--ckpt_path", "last"]) == 1
+    assert "state of" in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("row", [b"\xff\xfe,1\n", b"1," * 30 + b"1\n"])
+def test_damaged_metrics_do_not_stop_a_resume(tiny, row) -> None:
+    assert main(["fit", *tiny]) == 0
+    file = run(0) / "metrics.csv"
+    head, _, rest = file.read_bytes().partition(b"\n")
+    file.write_bytes(head + b"\n" + row + rest)
+    assert main(["fit", *tiny, "--trainer.max_epochs", "3", "--ckpt_path", "last"]) == 0
+    assert "val/photos/psnr" in (run(1) / "metrics.csv").read_text()
+
+
 def test_nothing_intact_is_one_line(tiny, capsys) -> None:
     CHECKPOINTS.mkdir(parents=True)
     (CHECKPOINTS / "last.ckpt").write_bytes(b"PK nonsense")

@@ -10,7 +10,7 @@ import torch
 
 from fdnn.callbacks import Throughput
 from fdnn.cli import main
-from fdnn.module import SuperResolution
+from fdnn.evaluator import Evaluator
 from fdnn.weights import FILE_NAME, load
 
 ROOT = Path(__file__).parents[1]
@@ -73,17 +73,27 @@ def test_with_another_logger_the_file_is_named(tiny, monkeypatch, capsys) -> Non
     assert main([*command, "--ckpt_path", file]) == 0
 
 
-def test_sigterm_during_a_test_is_no_success(tiny, monkeypatch, capsys) -> None:
+@pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("command", ["test", "predict"])
+def test_a_signal_outside_of_training(
+    tiny, monkeypatch, capsys, photos, command, signum, status
+) -> None:
     assert main(["fit", *tiny]) == 0
-    step = SuperResolution.test_step
+    step = getattr(Evaluator, f"{command}_step")
 
     def told_to_stop(self, *args):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signum)
         return step(self, *args)
 
-    monkeypatch.setattr(SuperResolution, "test_step", told_to_stop)
-    assert main(["test", *tiny, "--ckpt_path", "logs/tiny/version_0"]) == 143
-    assert capsys.readouterr().err.endswith("error: stopped by SIGTERM\n")
+    monkeypatch.setattr(Evaluator, f"{command}_step", told_to_stop)
+    options = ["--input", str(photos)] if command == "predict" else []
+    handler = signal.getsignal(signal.SIGINT)  # Lightning leaves another one
+    try:
+        assert main([command, *tiny, *options, "--ckpt_path", "logs/tiny/version_0"]) == status
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    error = f"error: stopped by {signal.Signals(signum).name}\n"
+    assert capsys.readouterr().err.endswith(error)
 
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -6,7 +6,6 @@ import importlib
 import json
 import logging
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,7 +17,6 @@ from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.plugins import CheckpointIO
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fdnn import card, nodes, report
 from fdnn.callbacks import RunRecord
@@ -29,14 +27,16 @@ from fdnn.errors import UserError, one_line, words
 from fdnn.evaluation import score
 from fdnn.files.digest import sha256
 from fdnn.loggers import Wandb, run_loggers
+from fdnn.logs import RunLogger
 from fdnn.models import Bicubic
 from fdnn.module import SuperResolution
+from fdnn.options import check_options
 from fdnn.progress import PredictProgress
 from fdnn.provenance import RECORD_NAME
 from fdnn.quiet import quiet_libraries
 from fdnn.reasons import reason
 from fdnn.runs import SafeCheckpoints, check_resumable, newest_checkpoint, run_folder
-from fdnn.stops import StoppedError, StopSignals
+from fdnn.stops import StopSignals, stopped
 from fdnn.trainer import Trainer
 from fdnn.weights import FILE_NAME, load_weights, read_weights, start_weights
 
@@ -102,6 +102,7 @@ class CLI(LightningCLI):
         if isinstance(seed, bool) or not 0 <= int(seed) < 2**32:
             raise UserError(f"seed_everything must be a number from 0 to 2^32 - 1, got {seed}")
         self.run_name = run_name(Path(str(files[0]))) if files else "fdnn"
+        check_options(config["trainer"])
         if config["trainer"]["default_root_dir"] is None:
             config["trainer"]["default_root_dir"] = DEFAULT_ROOT
         given = config.get("ckpt_path")
@@ -116,7 +117,8 @@ class CLI(LightningCLI):
         if given == "last":
             path, damaged = newest_checkpoint(root)
             if damaged:
-                log.warning("%s; going on from %s", "; ".join(damaged), path)
+                log.warning("%s", "; ".join(damaged))
+            print(f"going on from {path}", flush=True)
         else:
             path = Path(given)
             if not path.is_file():
@@ -133,11 +135,14 @@ class CLI(LightningCLI):
             super().instantiate_classes()
         except (ValueError, TypeError, RuntimeError) as error:
             raise UserError(words(error)) from error
+        except ArithmeticError as error:
+            raise UserError(f"model: not a network with such numbers ({words(error)})") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Add what a launcher decided, loggers and a writer of checkpoints.
 
-        The config's own replace the latter two. Loggers are CSV always, W&B as asked.
+        The config's own replace the latter two. Loggers are CSV always, W&B as asked; the first
+        one has a folder for the run.
         """
         config = self._get(self.config_init, "trainer")
         kwargs |= nodes.trainer_options(config)
@@ -146,11 +151,13 @@ class CLI(LightningCLI):
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins = [*plugins, SafeCheckpoints()]
         kwargs["plugins"] = plugins
+        others = [c for c in config["callbacks"] or [] if not isinstance(c, ProgressBar)]
+        if config["enable_progress_bar"] is False:
+            kwargs["callbacks"] = others
         if self.subcommand == "predict":  # leaves images and nothing else
             self.save_config_callback = None
             kwargs["logger"] = False
             if config["enable_progress_bar"] is not False:
-                others = [c for c in config["callbacks"] or [] if not isinstance(c, ProgressBar)]
                 kwargs["callbacks"] = [*others, PredictProgress()]
         elif config["logger"] in (None, True, False) and not config["fast_dev_run"]:
             wandb: Wandb = self._get(self.config_init, "wandb")
@@ -160,6 +167,11 @@ class CLI(LightningCLI):
             kwargs["logger"] = run_loggers(
                 config["default_root_dir"], self.run_name, str(self.subcommand), wandb, checkpoint
             )
+        elif config["logger"] and not config["fast_dev_run"]:
+            own = config["logger"] if isinstance(config["logger"], list) else [config["logger"]]
+            if own[0].log_dir is None:  # W&B's, say: no folder that belongs to one run
+                own = [RunLogger(config["default_root_dir"], name=self.run_name), *own]
+            kwargs["logger"] = own
         return super().instantiate_trainer(**kwargs)
 
     # ---- what happens around a subcommand -------------------------------------------
@@ -305,8 +317,8 @@ def main(args: Sequence[str] | None = None) -> int:
             load_from_checkpoint_support=False,
             args=args if args is None else words,
         )
-    except SIGTERMException:  # while training, StopSignals answers it
-        raise StoppedError("stopped by SIGTERM", signal.SIGTERM) from None
+    except (KeyboardInterrupt, SystemExit) as error:
+        raise stopped(error) or error from None
     except Exception as error:
         text = reason(error)
         if text is None:

@@ -148,13 +148,17 @@ class SRDataModule(pl.LightningDataModule):
                 self._make_store(scale).prepare()
 
     def setup(self, stage: str) -> None:
-        """Load the training images (``fit``), so that a bad one is met before training.
+        """Load the images of training and validation (``fit``): a bad one is met before training.
 
         Raises:
-            UserError: If two sets that will be scored go by one name, or training images are bad.
+            UserError: If two sets that will be scored go by one name, or images are bad.
         """
         _check_names(self.test_sets if stage == "test" else self.val_sets)
         if stage == "fit":
+            for name in self.val_sets:
+                images = BenchmarkImages(find_set(name), self.scale)
+                for index in range(len(images)):
+                    images[index]
             self._load()
 
     def _load(self) -> None:

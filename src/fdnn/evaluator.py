@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from fdnn.engines import Engine, Precision, with_engine
@@ -124,7 +125,12 @@ class Evaluator(pl.LightningModule):
         Args:
             batch: Source and target file, see :class:`fdnn.predict.plan.Job`; ``None``: no work.
             batch_idx: Not used.
+
+        Raises:
+            SIGTERMException: Instead, if the process was told to stop.
         """
+        if self.trainer.received_sigterm:  # Lightning's loop would not look
+            raise SIGTERMException
         if batch is not None:
             with torch.autocast(self.device.type, enabled=False):
                 self.work.do(self.runner, *batch)

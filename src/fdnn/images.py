@@ -57,8 +57,12 @@ def list_images(folder: Path) -> list[Path]:
 
 
 def is_image(path: Path) -> bool:
-    """Tell by the name whether a file holds an image; hidden files, such as macOS's, do not."""
-    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".") and path.is_file()
+    """Tell by the name whether a file holds an image; hidden files, such as macOS's, do not.
+
+    A link that leads nowhere counts: whoever reads it shall hear of it.
+    """
+    named = path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+    return named and (path.is_file() or (path.is_symlink() and not path.exists()))
 
 
 # Pillow warns of oddities in metadata that a user cannot act on.

@@ -47,10 +47,11 @@ class MetricsFile(ExperimentWriter):
             before: Its ``metrics.csv``.
             rows: How many of its rows belong to what was resumed.
         """
-        with before.open(newline="", encoding="utf-8") as file:
+        with before.open(newline="", encoding="utf-8", errors="replace") as file:
             earlier = list(csv.DictReader(file))[:rows]
-        # Before the own rows, and without the empty cells, as if they were just logged.
-        self.metrics[:0] = [{k: v for k, v in row.items() if v} for row in earlier]  # type: ignore[misc]
+        # Before the own rows, and without the empty cells, as if they were just logged. Cells
+        # of a damaged row that no column owns are left out.
+        self.metrics[:0] = [{k: v for k, v in row.items() if k and v} for row in earlier]  # type: ignore[misc]
         self.rows += len(earlier)
 
     def save(self) -> None:

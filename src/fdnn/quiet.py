@@ -17,6 +17,7 @@ def quiet_libraries() -> None:
         "Grad strides do not match bucket view strides",
         "LeafSpec",
         "predict returned None",
+        "ended before the epoch ended and your dataloader is not resumable",  # it is, by the step
         "is not supported by the model summary",
         "The dirpath has changed",
         "smaller than the logging interval",

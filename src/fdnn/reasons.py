@@ -20,6 +20,8 @@ def reason(error: Exception) -> str | None:
     text = words(error)
     if isinstance(error, MisconfigurationException):
         return text
+    if isinstance(error, ValueError) and "`val_check_interval`" in text:
+        return text
     if isinstance(error, RuntimeError):
         # So does Lightning call a wrong name in a config.
         if "Early stopping conditioned on metric" in text:

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from fdnn.errors import UserError
 from fdnn.files.atomic import replacing
 from fdnn.models import Network
+from fdnn.provenance import RECORD_NAME
 from fdnn.weights import check_network, read_weights
 
 LAST = "last.ckpt"
@@ -92,22 +93,26 @@ def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
     number that has any.
 
     Returns:
-        The file, and what is wrong with newer ones, a line each.
+        The file, and what is wrong with newer ones or newer runs, a line each.
 
     Raises:
         UserError: If there is none.
     """
-    damaged = []
+    damaged: list[str] = []
     for folder in _folders(root):
-        intact = []
+        intact, known = [], len(damaged)
         for path in sorted(folder.glob("checkpoints/last*.ckpt")):
             try:
                 read_weights(path)
                 steps = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
             except UserError as error:
                 damaged.append(str(error))
+            except KeyError:
+                damaged.append(f"{path}: holds no state of a training")
             else:
                 intact.append((steps, path))
+        if not intact and len(damaged) == known and (folder / RECORD_NAME).is_file():
+            damaged.append(f"{folder}: ended before its first checkpoint")
         if intact:
             return max(intact, key=lambda each: (each[0], each[1].name == LAST))[1], damaged
     reason = "; ".join(damaged) or f"no {LAST} below {root}"
@@ -129,7 +134,7 @@ def check_resumable(path: Path, net: Network, optimizer: Optimizer) -> None:
     check_network(net, description, path)
     content = torch.load(path, map_location="cpu", weights_only=True)
     states = content.get("optimizer_states")
-    if not states or "loops" not in content:
+    if not states or "param_groups" not in states[0] or "loops" not in content:
         raise UserError(
             f"{path}: holds weights, but no state of their training; --model.start begins with them"
         )

@@ -1,4 +1,4 @@
-"""A training that is told to stop leaves a checkpoint first."""
+"""A command that is told to stop says so; a training leaves a checkpoint first."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from fdnn.errors import UserError
 from fdnn.logs import RunLogger
@@ -16,7 +17,7 @@ from fdnn.runs import LAST, run_folder
 
 
 class StoppedError(UserError):
-    """Training was stopped by a signal, after a checkpoint.
+    """A signal stopped the command; training has left a checkpoint.
 
     Attributes:
         status: Exit status, 128 + the signal's number as shells count: 130 after Ctrl-C, 143
@@ -26,6 +27,22 @@ class StoppedError(UserError):
     def __init__(self, text: str, signum: int) -> None:
         super().__init__(text)
         self.status = 128 + signum
+
+
+def stopped(error: BaseException) -> StoppedError | None:
+    """Say which signal ended a command outside of training, where no checkpoint is due.
+
+    Args:
+        error: What the command raised; Lightning turns both signals into ``SystemExit``.
+
+    Returns:
+        ``None`` if it was no signal.
+    """
+    if isinstance(error, SIGTERMException):
+        return StoppedError("stopped by SIGTERM", signal.SIGTERM)
+    if isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+        return StoppedError("stopped by SIGINT", signal.SIGINT)
+    return None
 
 
 class StopSignals(Checkpoint):

@@ -1,0 +1,52 @@
+"""Options of Lightning's Trainer that would give wrong numbers here, or that cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fdnn.errors import UserError
+
+
+def check_options(trainer: Mapping[str, Any]) -> None:
+    """Refuse them, each with what to use instead.
+
+    Args:
+        trainer: The Trainer's options from config and command line.
+
+    Raises:
+        UserError: If there is one.
+    """
+    precision, strategy = str(trainer["precision"]), str(trainer["strategy"])
+    interval = trainer["val_check_interval"]
+    every = trainer["check_val_every_n_epoch"]
+    refused = {
+        # They round the weights themselves, in evaluation too, whose records say fp32.
+        "precision": (
+            precision in {"16-true", "bf16-true"} or "transformer-engine" in precision,
+            "use 16-mixed or bf16-mixed, and in test --model.engine_precision",
+        ),
+        "use_distributed_sampler": (
+            trainer["use_distributed_sampler"] is True,
+            "it would leave images out; this program shares them out itself",
+        ),
+        "strategy": ("spawn" in strategy or "fork" in strategy, "use ddp"),
+        "overfit_batches": (
+            trainer["overfit_batches"] != 0,
+            "name a small folder in data.train_sets instead",
+        ),
+        "accumulate_grad_batches": (trainer["accumulate_grad_batches"] < 1, "at least 1"),
+        "check_val_every_n_epoch": (every is not None and every < 1, "at least 1"),
+        "val_check_interval": (
+            isinstance(interval, int | float) and interval <= 0,
+            "above 0: a part of an epoch, or a number of steps",
+        ),
+        "enable_checkpointing": (
+            trainer["enable_checkpointing"] is False,
+            "runs keep their last checkpoint, to go on from",
+        ),
+        "barebones": (trainer["barebones"] is True, "runs keep a record, and checkpoints"),
+    }
+    for name, (wrong, remedy) in refused.items():
+        if wrong:
+            raise UserError(f"trainer.{name}={trainer[name]} does not work here: {remedy}")
