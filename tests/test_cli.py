@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import wandb
 import yaml
 from PIL import Image, ImageCms
 
@@ -71,8 +72,9 @@ def test_runs_keep_to_a_folder_of_their_own(tiny, tmp_path) -> None:
     assert main(["fit", *try_out]) == 0
     assert main(["test", *try_out, "--ckpt_path", str(folder)]) == 0
     assert sorted(tmp_path.rglob("*")) == before
-    wandb = "{class_path: WandbLogger, init_args: {offline: true, save_dir: logs}}"
-    assert main(["fit", *tiny, "--trainer.logger", wandb]) == 0
+    logger = "{class_path: WandbLogger, init_args: {offline: true, save_dir: logs}}"
+    assert main(["fit", *tiny, "--trainer.logger", logger]) == 0
+    wandb.finish()  # or the next test's run would go on with it
     assert (tmp_path / "logs/tiny/version_1" / FILE_NAME).is_file()
     assert (folder / FILE_NAME).read_bytes() == weights
 

@@ -58,7 +58,8 @@ def run_loggers(
         name=options.name or f"{name}/{Path(csv.log_dir).name}",
         project=options.project,
         group=options.group,
-        save_dir=root,
+        # wandb writes in a process of its own, which keeps the folder that it was started in.
+        save_dir=Path(root).resolve(),
         offline=options.mode == "offline",
         id=options.id or (_wandb_id(checkpoint) if checkpoint else None),
         resume="allow",
