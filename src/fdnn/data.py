@@ -69,6 +69,9 @@ class SRDataModule(pl.LightningDataModule):
         batch_size: Pairs in an optimizer step, over all processes and accumulated parts.
         steps_per_epoch: Optimizer steps that make an epoch.
         resized_copies: Also train on each image shrunk by these factors.
+        full_range: Part of the pairs whose luma is stretched from the 16 to 235 of colour images to
+            the 0 to 255 of gray ones, which a network else never sees, see
+            :func:`fdnn.patches.to_full_range`.
         teachers: Trained weights, files or folders, whose mean output takes the place of the HR
             images, see :mod:`fdnn.teachers`. ``run.json`` keeps their SHA-256.
         train_scales: Scales to train, one batch of each in turn; default: ``scale``. Others
@@ -95,6 +98,7 @@ class SRDataModule(pl.LightningDataModule):
         batch_size: int = 16,
         steps_per_epoch: int = 1000,
         resized_copies: Sequence[float] = (),
+        full_range: float = 0.0,
         teachers: Sequence[str] = (),
         train_scales: Sequence[int] = (),
         on_error: OnError = "strict",
@@ -122,6 +126,8 @@ class SRDataModule(pl.LightningDataModule):
             raise UserError(f"num_workers must be at least 0, got {num_workers}")
         if not all(0 < factor < 1 for factor in resized_copies):
             raise UserError(f"resized_copies must lie between 0 and 1, got {list(resized_copies)}")
+        if not 0 <= full_range <= 1:
+            raise UserError(f"full_range must lie between 0 and 1, got {full_range}")
         self.scale = scale
         self.train_scales = list(train_scales) or [scale]
         self.train_sets = list(train_sets)
@@ -132,6 +138,7 @@ class SRDataModule(pl.LightningDataModule):
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
         self.resized_copies = list(resized_copies)
+        self.full_range = full_range
         self.teachers = list(teachers)
         self.on_error: OnError = on_error
         self.seed = seed
@@ -195,10 +202,21 @@ class SRDataModule(pl.LightningDataModule):
         """One item is one process's part of a batch, see :class:`fdnn.patches.TrainingBatches`."""
         self._load()
         parts = self.trainer.accumulate_grad_batches if self.trainer is not None else 1
-        options = (self.batch_size, self.seed, self._rank(), self._world_size(), parts, self.margin)
-        batches = InTurn([TrainingBatches(store, *options) for store in self.stores])
+        batches = [
+            TrainingBatches(
+                store,
+                self.batch_size,
+                self.seed,
+                self._rank(),
+                self._world_size(),
+                parts,
+                self.margin,
+                self.full_range,
+            )
+            for store in self.stores
+        ]
         return DataLoader(
-            batches,
+            InTurn(batches),
             batch_size=None,
             sampler=StepSampler(self.steps_per_epoch, parts, self.trainer),
             num_workers=self.num_workers,

@@ -24,6 +24,33 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 Batch = tuple[Tensor, Tensor, Tensor]
 
+#: The luma of colour images lies between these (BT.601); a gray image is its own, from 0 to 255.
+BLACK, WHITE = 16, 235
+#: Grey levels by which a teacher may go beyond them.
+OVERSHOOT = 8
+
+
+def to_full_range(hr: Array, lr: Array, invert: bool) -> tuple[Array, Array]:
+    """Stretch a pair from the luma of colour images to that of gray ones.
+
+    A network that never saw black below 16 can do anything there: trained without, outputs of some
+    were millions of grey levels where an image was flat and black.
+
+    Args:
+        hr: In [0, 255].
+        lr: As made from it, which may go beyond.
+        invert: Make the negative, so that white areas come as often as black ones.
+
+    Returns:
+        Both in float32, HR in [0, 255]; unchanged if HR uses more than the luma of colour images.
+    """
+    if hr.min() < BLACK - OVERSHOOT or hr.max() > WHITE + OVERSHOOT:
+        return hr, lr
+    gain, black = (-1, WHITE) if invert else (1, BLACK)
+    gain *= 255 / (WHITE - BLACK)
+    hr, lr = (np.float32(gain) * (each.astype(np.float32) - black) for each in (hr, lr))
+    return hr.clip(0, 255), lr
+
 
 class TrainingBatches(Dataset[Batch]):
     """Random batches of aligned patches, each a function of the seed and its number alone.
@@ -46,6 +73,8 @@ class TrainingBatches(Dataset[Batch]):
         parts: Parts of a process's share, whose gradients are accumulated; items ``parts * i``
             and those after it make batch ``i``. ``world_size * parts`` must divide ``batch_size``.
         margin: LR pixels, less than half of a patch.
+        full_range: Probability that a pair is stretched (:func:`to_full_range`), and inverted in
+            half of the cases. Not in the paper.
 
     Raises:
         UserError: If the batch cannot be shared evenly.
@@ -60,6 +89,7 @@ class TrainingBatches(Dataset[Batch]):
         world_size: int = 1,
         parts: int = 1,
         margin: int = 0,
+        full_range: float = 0.0,
     ) -> None:
         shares = world_size * parts
         if batch_size % shares:
@@ -78,6 +108,7 @@ class TrainingBatches(Dataset[Batch]):
         self.share = batch_size // shares
         self.lr_size = store.patch_size // store.scale
         self.margin = margin
+        self.full_range = full_range
         # Places that lie over the end of an image by so much are moved to it. Half of the pixels
         # that count is the middle between too few patches for the first pixels and too many for
         # those behind them.
@@ -105,10 +136,18 @@ class TrainingBatches(Dataset[Batch]):
         random = np.random.default_rng([self.seed, step])
         places = random.integers(self.ends[-1], size=self.batch_size)
         seeds = random.integers(2**32, size=self.batch_size)
-        cut = [self._cut(int(p), int(s)) for p, s in zip(places[mine], seeds[mine], strict=True)]
+        chances = random.random((self.batch_size, 2))
+        cut = []
+        for place, seed, (chance, side) in zip(
+            places[mine], seeds[mine], chances[mine], strict=True
+        ):
+            hr, lr, counts = self._cut(int(place), int(seed))
+            if chance < self.full_range:
+                hr, lr = to_full_range(hr, lr, invert=side < 0.5)
+            cut.append((hr, lr, counts))
         stacked = (np.stack(each)[:, None] for each in zip(*cut, strict=True))
-        lr, hr, counts = map(torch.from_numpy, stacked)
-        return lr / 255, hr.float() / 255, counts
+        hrs, lrs, which = map(torch.from_numpy, stacked)
+        return lrs / 255, hrs.float() / 255, which
 
     def _cut(self, place: int, seed: int) -> tuple[Array, Array, Array]:
         image = int(np.searchsorted(self.ends, place, side="right"))
@@ -129,7 +168,7 @@ class TrainingBatches(Dataset[Batch]):
             lr=lr[y : y + p, x : x + p],
             counts=counts,
         )
-        return turned["lr"], turned["image"], turned["counts"]
+        return turned["image"], turned["lr"], turned["counts"]
 
 
 class InTurn(Dataset[Batch]):
