@@ -79,6 +79,13 @@ def test_runs_keep_to_a_folder_of_their_own(tiny, tmp_path) -> None:
     assert (folder / FILE_NAME).read_bytes() == weights
 
 
+def test_a_picture_that_cannot_be_written_ends_no_training(tiny, photos, tmp_path, caplog) -> None:
+    (photos / "photo0.png").rename(photos / f"{'n' * 248}.png")
+    assert main(["fit", *tiny]) == 0
+    assert (run(tmp_path, 0) / FILE_NAME).is_file()
+    assert "no picture of" in caplog.text
+
+
 def test_fit_leaves_weights_record_logs_and_pictures(tiny, tmp_path, capsys) -> None:
     assert main(["fit", *tiny]) == 0
     folder = run(tmp_path, 0)

@@ -40,6 +40,31 @@ def test_every_place_is_drawn(store) -> None:
     assert len(drawn) == 8 * places
 
 
+@pytest.mark.parametrize("part", [0.3, 1])
+def test_stretched_pairs_have_the_luma_of_gray_images(store, part) -> None:
+    made = store()
+    made.pairs.append((np.uint8([[0] * 24] * 24), np.float32([[0] * 8] * 8)))  # of a gray image
+    plain = TrainingBatches(made, batch_size=400, seed=0)[0]
+    some = TrainingBatches(made, batch_size=400, seed=0, full_range=part)[0]
+    positive, negative = (
+        [(pixels - black / 255) * gain / 219 for pixels in plain[:2]]
+        for black, gain in ((16, 255), (235, -255))
+    )
+    times = np.zeros(3)
+    for i in range(400):
+        fits = [
+            all(torch.allclose(a[i], b[i], atol=1e-6) for a, b in zip(some, pair, strict=False))
+            for pair in (plain[:2], positive, negative)
+        ]
+        assert sum(fits) == 1
+        times += fits
+        assert fits[0] or plain[1][i].any()
+    assert times[1:].sum() / 400 == pytest.approx(part, abs=0.06)
+    assert times[1] / times[1:].sum() == pytest.approx(0.5, abs=0.12)
+    assert some[1].min() >= 0
+    assert some[1].max() <= 1
+
+
 def holder_of_places(height: int, width: int) -> PairStore:
     """A store of one image whose LR pixels say where they are: 100 y + x."""
     y, x = np.mgrid[:height, :width]

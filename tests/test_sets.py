@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import pytest
@@ -18,6 +19,12 @@ def test_folder_is_a_set(photos) -> None:
     assert len(images.paths) == 6
     before = images.sha256()
     images.paths[0].rename(photos / "renamed.png")
+    assert find_set(str(photos)).sha256() != before
+
+
+def test_names_need_not_be_utf8(photos) -> None:
+    before = find_set(str(photos)).sha256()
+    (photos / "photo1.png").rename(photos / os.fsdecode(b"photo\xe9.png"))
     assert find_set(str(photos)).sha256() != before
 
 

@@ -119,7 +119,12 @@ class PictureStrips(pl.Callback):
             for path, title in titled:
                 folder.mkdir(parents=True, exist_ok=True)
                 file = folder / f"{images.name}_{title}.png"
-                Image.fromarray(strip(path, {net.title: net}, net.scale)).save(file)
+                picture = Image.fromarray(strip(path, {net.title: net}, net.scale))
+                try:
+                    picture.save(file)
+                except OSError as error:  # a full disk, a name too long: no reason to end a training
+                    log.warning("no picture of %s (%s)", path, error.strerror or error)
+                    continue
                 for logger in trainer.loggers:
                     if isinstance(logger, WandbLogger):
                         logger.log_image(f"val/{images.name}/{title}", [str(file)])

@@ -46,9 +46,9 @@ def to_full_range(hr: Array, lr: Array, invert: bool) -> tuple[Array, Array]:
     """
     if hr.min() < BLACK - OVERSHOOT or hr.max() > WHITE + OVERSHOOT:
         return hr, lr
-    gain, black = (-1, WHITE) if invert else (1, BLACK)
-    gain *= 255 / (WHITE - BLACK)
-    hr, lr = (np.float32(gain) * (each.astype(np.float32) - black) for each in (hr, lr))
+    sign, black = (-1, WHITE) if invert else (1, BLACK)
+    gain = np.float32(sign * 255 / (WHITE - BLACK))
+    hr, lr = (gain * (each.astype(np.float32) - black) for each in (hr, lr))
     return hr.clip(0, 255), lr
 
 

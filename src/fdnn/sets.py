@@ -82,7 +82,7 @@ class ImageSet:
         """Hash the names and bytes of all files, in order."""
         digest = hashlib.sha256()
         for path in self.paths:
-            digest.update(f"{path.name}\0".encode())
+            digest.update(os.fsencode(path.name) + b"\0")
             digest.update(bytes.fromhex(sha256(path)))
         return digest.hexdigest()
 

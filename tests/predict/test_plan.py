@@ -21,6 +21,12 @@ def test_files_folders_and_formats(photos, tmp_path) -> None:
     assert len(plan([str(single), str(photos)], "out")) == 6  # named twice, done once
 
 
+def test_a_link_to_nothing_is_an_input(photos) -> None:
+    # So that it fails by name instead of being passed over.
+    (photos / "gone.png").symlink_to("nowhere.png")
+    assert len(plan([str(photos)], "out")) == 7
+
+
 @pytest.fixture
 def tree(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)

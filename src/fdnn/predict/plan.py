@@ -122,5 +122,6 @@ def _below(root: Path, paths: Iterator[Path], output: Path) -> Iterator[tuple[Pa
             continue
         if inside and path.resolve().is_relative_to(out):
             continue
-        if path.suffix.lower() in EXTENSIONS | VIDEOS and path.is_file():
+        dangling = path.is_symlink() and not path.exists()  # is reported when it is read
+        if path.suffix.lower() in EXTENSIONS | VIDEOS and (path.is_file() or dangling):
             yield path, place
