@@ -122,7 +122,7 @@ class PictureStrips(pl.Callback):
                 picture = Image.fromarray(strip(path, {net.title: net}, net.scale))
                 try:
                     picture.save(file)
-                except OSError as error:  # a full disk, a name too long: no reason to end a training
+                except OSError as error:  # a full disk or a long name ends no training
                     log.warning("no picture of %s (%s)", path, error.strerror or error)
                     continue
                 for logger in trainer.loggers:
