@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from fdnn.card import main, publish, text
 from fdnn.errors import UserError
@@ -106,3 +107,16 @@ def test_shipped_scores_come_out_again(data, folder) -> None:
     card = (folder / "README.md").read_text()
     for scores in shipped["sets"].values():
         assert f"{scores['psnr']:.3f} | {scores['ssim']:.4f}" in card
+
+
+@pytest.mark.parametrize(
+    "folder", [f for f in CHECKPOINTS if f.parent == ROOT], ids=lambda folder: folder.name
+)
+def test_flat_images_stay_flat(folder) -> None:
+    """Those of gray images may be blacker and whiter than any luma of a colour image."""
+    net = load(folder)
+    border = 12 * net.scale
+    for level in range(0, 256, 15):
+        with torch.inference_mode():
+            sr = 255 * net(torch.full((1, 1, 36, 36), level / 255))
+        assert (sr[..., border:-border, border:-border] - level).abs().max() < 5
