@@ -79,6 +79,7 @@ def offline(tiny, tmp_path, monkeypatch):
     ):
         assert main([command, *tiny, *options]) == 0
         wandb.finish()  # as the end of the process does
+        time.sleep(1)  # a run's folder is named by its id and the second
     return records(tmp_path / "logs")
 
 
