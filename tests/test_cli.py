@@ -63,7 +63,7 @@ def test_nothing_scored_is_no_success(tiny, option, capsys) -> None:
     assert "error: no image was scored" in capsys.readouterr().err
 
 
-def test_runs_keep_to_a_folder_of_their_own(tiny, tmp_path) -> None:
+def test_runs_keep_to_a_folder_of_their_own(tiny, tmp_path, monkeypatch) -> None:
     assert main(["fit", *tiny, "--trainer.logger", "false"]) == 0
     folder = tmp_path / "logs/tiny/version_0"
     weights = (folder / FILE_NAME).read_bytes()
@@ -73,8 +73,9 @@ def test_runs_keep_to_a_folder_of_their_own(tiny, tmp_path) -> None:
     assert main(["test", *try_out, "--ckpt_path", str(folder)]) == 0
     assert sorted(tmp_path.rglob("*")) == before
     logger = "{class_path: WandbLogger, init_args: {offline: true, save_dir: logs}}"
+    monkeypatch.setenv("WANDB_MODE", "offline")  # Lightning changes it; this brings it back
     assert main(["fit", *tiny, "--trainer.logger", logger]) == 0
-    wandb.finish()  # or the next test's run would go on with it
+    wandb.finish()  # or the next run in this process would go on with it
     assert (tmp_path / "logs/tiny/version_1" / FILE_NAME).is_file()
     assert (folder / FILE_NAME).read_bytes() == weights
 

@@ -32,6 +32,7 @@ def test_step_sampler_goes_on_where_training_stands() -> None:
         ({"scale": 2, "train_scales": [2, 5]}, "patch_size=72 must be a multiple of scale=5"),
         ({"scale": 3, "batch_size": 0}, "batch_size=0"),
         ({"scale": 3, "resized_copies": [1.5]}, "between 0 and 1"),
+        ({"scale": 3, "full_range": 2}, "full_range must lie between 0 and 1, got 2"),
         ({"scale": 3, "num_workers": -1}, "num_workers must be at least 0, got -1"),
     ],
 )

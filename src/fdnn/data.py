@@ -207,11 +207,11 @@ class SRDataModule(pl.LightningDataModule):
                 store,
                 self.batch_size,
                 self.seed,
-                self._rank(),
-                self._world_size(),
-                parts,
-                self.margin,
-                self.full_range,
+                rank=self._rank(),
+                world_size=self._world_size(),
+                parts=parts,
+                margin=self.margin,
+                full_range=self.full_range,
             )
             for store in self.stores
         ]

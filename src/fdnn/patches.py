@@ -31,14 +31,14 @@ OVERSHOOT = 8
 
 
 def to_full_range(hr: Array, lr: Array, invert: bool) -> tuple[Array, Array]:
-    """Stretch a pair from the luma of colour images to that of gray ones.
+    """Stretch a pair from the luma of colour images to that of gray ones. Not in the paper.
 
     A network that never saw black below 16 can do anything there: trained without, outputs of some
     were millions of grey levels where an image was flat and black.
 
     Args:
-        hr: In [0, 255].
-        lr: As made from it, which may go beyond.
+        hr: ``(scale * h, scale * w)`` in [0, 255].
+        lr: ``(h, w)`` as made from it, which may go beyond.
         invert: Make the negative, so that white areas come as often as black ones.
 
     Returns:
@@ -127,8 +127,8 @@ class TrainingBatches(Dataset[Batch]):
         """Return part ``number``.
 
         Returns:
-            LR ``(n, 1, p, p)`` and HR ``(n, 1, s p, s p)`` in [0, 1], and which LR pixels count,
-            ``(n, 1, p, p)`` bool.
+            LR ``(n, 1, p, p)`` and HR ``(n, 1, s p, s p)``, HR in [0, 1] and LR a little beyond
+            where bicubic overshoots, and which LR pixels count, ``(n, 1, p, p)`` bool.
         """
         step, part = divmod(number, self.parts)
         first = (self.rank * self.parts + part) * self.share
