@@ -17,6 +17,7 @@ from fdnn.weights import (
     CKPT_KEY,
     FILE_NAME,
     describe,
+    find_weights,
     load,
     load_weights,
     save_weights,
@@ -86,6 +87,15 @@ def test_one_file_for_several_scales(tmp_path, net) -> None:
     save_weights(net, tmp_path / "model.safetensors")
     with pytest.raises(UserError, match=f"weights of FDNN serve x{net.scale} only, not x9"):
         load(tmp_path, scale=9)
+
+
+def test_relative_paths_begin_here_then_in_the_source_tree(tmp_path, net, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = Path(models.__file__).parents[3] / "checkpoints/fdnn_x3/model.safetensors"
+    assert find_weights("checkpoints/fdnn_x3") == shipped
+    save_weights(net, tmp_path / "checkpoints/fdnn_x3" / FILE_NAME)
+    assert find_weights("checkpoints/fdnn_x3").resolve() != shipped
+    assert describe(load("checkpoints/fdnn_x3")) == describe(net)
 
 
 def test_missing(tmp_path) -> None:

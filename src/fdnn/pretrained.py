@@ -10,7 +10,7 @@ from fdnn.errors import UserError
 from fdnn.models import Network
 
 #: The weights that come with the source tree.
-SHIPPED = Path(__file__).parents[2] / "checkpoints"
+SHIPPED = weights.SOURCE / "checkpoints"
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 

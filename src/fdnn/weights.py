@@ -27,6 +27,8 @@ from fdnn.models import Network
 log = logging.getLogger(__name__)
 
 FILE_NAME = "model.safetensors"
+#: The source tree, in which the shipped weights lie.
+SOURCE = Path(__file__).parents[2]
 #: Key of a ``.ckpt`` under which the description of the network lies.
 CKPT_KEY = "fdnn_network"
 #: Weights have some MiB. A file beyond this is not read, whatever it says it is.
@@ -56,17 +58,21 @@ def save_weights(net: Network, path: Path) -> None:
 def find_weights(path: Path | str) -> Path:
     """Resolve a weight file: a file itself, or a folder that holds ``model.safetensors``.
 
+    A relative path starts in the current folder or, if nothing is there, in the source tree:
+    the shipped configs name shipped weights, and may be used from any folder.
+
     Raises:
         UserError: If there is none.
     """
     path = Path(path).expanduser()
-    file = path / FILE_NAME if path.is_dir() else path
-    if not file.is_file():
-        raise UserError(
-            f"no weights at {path}; train them with 'fit', or name a folder with "
-            f"{FILE_NAME}, a .safetensors or a .ckpt file"
-        )
-    return file
+    for place in (path, SOURCE / path):
+        file = place / FILE_NAME if place.is_dir() else place
+        if file.is_file():
+            return file
+    raise UserError(
+        f"no weights at {path}; train them with 'fit', or name a folder with "
+        f"{FILE_NAME}, a .safetensors or a .ckpt file"
+    )
 
 
 def read_weights(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
