@@ -48,7 +48,9 @@ def test_printed_form() -> None:
 
 
 @pytest.mark.parametrize("form", ["divergence", "printed"])
-@pytest.mark.parametrize("kind", ["zeros", "negative", "huge", "tiny", "mixed", "one bright pixel"])
+@pytest.mark.parametrize(
+    "kind", ["zeros", "negative", "huge", "tiny", "mixed", "one bright pixel", "half"]
+)
 def test_finite_on_adversarial_outputs(form: str, kind: str) -> None:
     _, hr = batch()
     hr[0] = 0  # a black patch
@@ -58,6 +60,7 @@ def test_finite_on_adversarial_outputs(form: str, kind: str) -> None:
         "huge": torch.full_like(hr, 1e15),
         "tiny": torch.full_like(hr, 1e-30),
         "mixed": torch.linspace(-1e4, 1e4, hr.numel()).view(hr.shape),
+        "half": torch.tensor([3e5, 0.0]).repeat_interleave(6).expand(hr.shape).clone(),
         "one bright pixel": F.pad(torch.full((4, 1, 1, 1), 1e5), (0, 11, 0, 11)),
     }[kind].requires_grad_()
     terms = MSEKLLoss(form=form)(sr, hr)

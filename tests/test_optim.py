@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from fdnn.optim import MuonAdam, orthogonalise
+from fdnn.optim import MuonAdam, orthogonalise, parameter_groups
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (2, 8, 72), (2, 72, 8)])
@@ -87,6 +87,14 @@ def test_state_survives_saving() -> None:
     step(net, optimizer)
     step(copy, resumed)
     assert torch.equal(net.weight, copy.weight)
+
+
+def test_without_gradients_nothing_moves() -> None:
+    """As after a step that was left out because its loss was NaN."""
+    net = nn.Sequential(nn.ConvTranspose2d(4, 4, 2), nn.Conv2d(4, 1, 1))
+    before = deepcopy(net.state_dict())
+    MuonAdam(parameter_groups(net)).step()
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
 
 def test_bad_learning_rate() -> None:

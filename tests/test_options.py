@@ -1,4 +1,8 @@
+from pathlib import Path
+
 import pytest
+import torch
+from lightning.pytorch.accelerators import MPSAccelerator
 
 from fdnn.cli import main
 
@@ -19,6 +23,7 @@ from fdnn.cli import main
         ("val_check_interval", "0"),
         ("enable_checkpointing", "false"),
         ("barebones", "true"),
+        ("accelerator", "mps"),
     ],
 )
 def test_what_cannot_work_is_one_line(tiny, tmp_path, capsys, option, value) -> None:
@@ -28,6 +33,23 @@ def test_what_cannot_work_is_one_line(tiny, tmp_path, capsys, option, value) -> 
     assert "does not work here: " in error
     assert error.count("\n") == 1
     assert not (tmp_path / "logs").exists()
+
+
+def test_apples_gpus_are_left_alone(tiny, monkeypatch) -> None:
+    """Lightning would choose them, and could not compute scores there."""
+    monkeypatch.setattr(MPSAccelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert main(["fit", *tiny, "--trainer.accelerator", "auto"]) == 0
+    assert main(["fit", *tiny, "--trainer.accelerator", "gpu"]) == 1
+
+
+def test_double_precision_also_with_kernels_that_are_not_trained(tiny, photos) -> None:
+    net = ["--model.net", "fdnn.models.FDNNPlus", "--model.net.init_args.channels", "4"]
+    options = [*tiny, *net, "--trainer.precision", "64-true"]
+    assert main(["fit", *options]) == 0
+    options += ["--ckpt_path", "logs/tiny/version_0", "--input", str(photos / "photo0.png")]
+    assert main(["predict", *options, "--output", "out"]) == 0
+    assert Path("out/photo0.png").is_file()
 
 
 @pytest.mark.parametrize("option", [["precision", "64-true"], ["enable_progress_bar", "false"]])

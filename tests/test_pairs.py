@@ -92,5 +92,6 @@ def test_unusable_files(store, photos) -> None:
     shutil.copy(photos / "broken.png", photos.parent / "x.png")
     for file in photos.glob("photo*"):
         file.unlink()
-    with pytest.raises(UserError, match="none of the 2"):
-        store(on_error="skip")
+    for options in ({}, {"memory_mb": 0, "cache_dir": photos.parent / "cache"}):
+        with pytest.raises(UserError, match="none of the 2"):
+            store(on_error="skip", **options)

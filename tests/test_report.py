@@ -46,6 +46,17 @@ def test_papers_figures_stand_beside_ours(photos) -> None:
     assert "Bicubic, paper's Table 3" in text
 
 
+def test_names_are_shown_as_they_are(photos) -> None:
+    """Brackets too, which Rich takes for styles."""
+    out = StringIO()
+    console = Console(file=out, width=120)
+    image = photos / "x[red].png"
+    results = {"[/a]": SetScores(ImageSet("[/a]", (image,)), 30.0, 0.9, [(30.0, 0.9)])}
+    show("SwinIR [ours]", 3, results, {"[b]": results}, per_image=True, console=console)
+    for name in ("[/a] x3", "SwinIR [ours], measured", "[b], measured", "x[red]"):
+        assert name in out.getvalue()
+
+
 def test_printed_tables_agree_with_each_other() -> None:
     # Table 2's images average to Table 3's means as nearly as the paper's own figures do
     # (FDNN: 33.668 and 33.68 dB); a mistyped digit would be further off.

@@ -163,9 +163,11 @@ def test_a_nan_stops_and_keeps_what_there_is(tiny, tmp_path, capsys, nan_at) -> 
     assert batch["hr"].shape == (4, 1, 16, 16)
 
 
-def test_a_nan_can_be_skipped_and_is_counted(tiny, tmp_path, caplog, nan_at) -> None:
+@pytest.mark.parametrize("optimizer", ["Adam", "fdnn.optim.MuonAdam"])
+def test_a_nan_can_be_skipped_and_is_counted(tiny, tmp_path, caplog, nan_at, optimizer) -> None:
     nan_at.add(5)
-    assert main(["fit", *tiny, "--model.on_nonfinite", "skip"]) == 0
+    options = ["--model.on_nonfinite", "skip", "--model.optimizer", optimizer]
+    assert main(["fit", *tiny, *options]) == 0
     record = (tmp_path / "logs/tiny/version_0/run.json").read_text()
     assert '"spoiled_steps": 1' in record
     assert "1 steps left out, or parts of them, whose loss was not finite, see" in caplog.text
@@ -183,6 +185,26 @@ def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path) -> None:
         assert torch.equal(value, resumed[key]), key
     record = json.loads((run(2) / "run.json").read_text())
     assert "version_1" in record["resumed_from"]
+
+
+def test_a_checkpoint_that_holds_the_network_twice(tiny) -> None:
+    """As those did that were written while what runs it was a part of the module."""
+    assert main(["fit", *tiny]) == 0
+    checkpoint = torch.load(CHECKPOINTS / "last.ckpt", weights_only=True)
+    for name in ("state_dict", "current_model_state"):
+        assert all(key.startswith("net.") for key in checkpoint[name])
+        twice = {key.replace("net.", "runner.", 1): v for key, v in checkpoint[name].items()}
+        checkpoint[name] |= twice
+    torch.save(checkpoint, CHECKPOINTS / "last.ckpt")
+    options = ["--trainer.max_epochs", "3", "--ckpt_path", "last"]
+    assert main(["fit", *tiny, *options]) == 0
+
+
+@pytest.mark.parametrize("callbacks", ["[]", "{class_path: fdnn.callbacks.Throughput}"])
+def test_the_last_state_is_kept_whichever_callbacks_are_given(tiny, callbacks) -> None:
+    assert main(["fit", *tiny, "--trainer.callbacks", callbacks]) == 0
+    checkpoint = torch.load(CHECKPOINTS / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 6
 
 
 def test_a_finished_run_resumed_is_the_same(tiny, tmp_path) -> None:

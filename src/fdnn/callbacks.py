@@ -47,14 +47,24 @@ class Throughput(pl.Callback):
         self.every = every
         self.since = time.perf_counter()
         self.batches = 0
-        self.last_end = self.since
+        self.last_end = self.paused = self.since
         self.waited = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start counting anew, so that validation is not counted."""
+        """Start counting anew, without what lies between epochs."""
         self.since = self.last_end = time.perf_counter()
         self.batches = 0
         self.waited = 0.0
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the time: validation may fall inside an epoch."""
+        self.paused = time.perf_counter()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the time since then out."""
+        pause = time.perf_counter() - self.paused
+        self.since += pause
+        self.last_end += pause
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.accelerators import MPSAccelerator
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.plugins import CheckpointIO
@@ -67,6 +68,11 @@ class Parser(LightningArgumentParser):
         """Parse the text of a config, once it is known to be harmless."""
         check_text(content)
         return super().parse_string(content, *args, **kwargs)
+
+
+def _listed(value: Any) -> list[Any]:
+    """Take none, one or several, as Lightning does."""
+    return value if isinstance(value, list) else [value] if value else []
 
 
 def run_name(config: Path) -> str:
@@ -139,26 +145,34 @@ class CLI(LightningCLI):
             raise UserError(f"model: not a network with such numbers ({words(error)})") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        """Add what a launcher decided, loggers and a writer of checkpoints.
+        """Add what a launcher decided, loggers, and what writes checkpoints.
 
         The config's own replace the latter two. Loggers are CSV always, W&B as asked; the first
         one has a folder for the run.
         """
         config = self._get(self.config_init, "trainer")
         kwargs |= nodes.trainer_options(config)
-        plugins = config["plugins"] or []
-        plugins = plugins if isinstance(plugins, list) else [plugins]
+        if config["accelerator"] == "auto" and MPSAccelerator.is_available():
+            kwargs["accelerator"] = "cpu"  # scores need float64, which Apple's GPUs lack
+        plugins = _listed(config["plugins"])
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins = [*plugins, SafeCheckpoints()]
         kwargs["plugins"] = plugins
-        others = [c for c in config["callbacks"] or [] if not isinstance(c, ProgressBar)]
-        if config["enable_progress_bar"] is False:
-            kwargs["callbacks"] = others
+        callbacks = _listed(config["callbacks"])
+        bar = config["enable_progress_bar"] is not False
+        if not bar or self.subcommand == "predict":
+            callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
+        if not any(isinstance(callback, ModelCheckpoint) for callback in callbacks):
+            # Lightning adds its own only where there is no Checkpoint at all, as StopSignals is.
+            last = ModelCheckpoint(
+                filename="last", enable_version_counter=False, save_on_train_epoch_end=True
+            )
+            callbacks = [*callbacks, last]
         if self.subcommand == "predict":  # leaves images and nothing else
             self.save_config_callback = None
             kwargs["logger"] = False
-            if config["enable_progress_bar"] is not False:
-                kwargs["callbacks"] = [*others, PredictProgress()]
+            if bar:
+                callbacks = [*callbacks, PredictProgress()]
         elif config["logger"] in (None, True, False) and not config["fast_dev_run"]:
             wandb: Wandb = self._get(self.config_init, "wandb")
             if config["logger"] is False:  # weights and record need their folder even so
@@ -168,10 +182,11 @@ class CLI(LightningCLI):
                 config["default_root_dir"], self.run_name, str(self.subcommand), wandb, checkpoint
             )
         elif config["logger"] and not config["fast_dev_run"]:
-            own = config["logger"] if isinstance(config["logger"], list) else [config["logger"]]
+            own = _listed(config["logger"])
             if own[0].log_dir is None:  # W&B's, say: no folder that belongs to one run
                 own = [RunLogger(config["default_root_dir"], name=self.run_name), *own]
             kwargs["logger"] = own
+        kwargs["callbacks"] = callbacks
         return super().instantiate_trainer(**kwargs)
 
     # ---- what happens around a subcommand -------------------------------------------

@@ -190,9 +190,10 @@ def _magnify(net: Network, lr: Tensor) -> Tensor:
 
 
 def _run(net: Network, luma: Tensor) -> Tensor:
-    device = next((p.device for p in net.parameters()), luma.device)
+    own = next(net.parameters(), None)
+    lr = luma[None].float() if own is None else luma[None].to(own.device, own.dtype)
     with torch.inference_mode():
-        sr: Tensor = net(luma[None].to(device, torch.float32))
+        sr: Tensor = net(lr)
     return sr[0].cpu().double()
 
 

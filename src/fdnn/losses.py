@@ -20,6 +20,10 @@ EPSILON = 1e-3
 #: Pixels above this count as this in the divergence: keeps sums finite in float32.
 CEILING = 1e6
 
+#: The float32 above -1: a pixel's share of ``sr`` relative to that of ``hr`` falls no lower, whose
+#: logarithm would be infinite.
+LOWEST = -1 + 2**-24
+
 
 def as_distribution(image: Tensor, epsilon: float = EPSILON) -> Tensor:
     """Turn each image into a probability distribution over its pixels.
@@ -55,7 +59,7 @@ def kl_divergence(sr: Tensor, hr: Tensor, epsilon: float = EPSILON) -> Tensor:
     with torch.autocast(device_type=sr.device.type, enabled=False):
         p = as_distribution(hr, epsilon)
         q = as_distribution(sr, epsilon)
-        ratio = (q - p) / p
+        ratio = ((q - p) / p).clamp(min=LOWEST)
         return (p * (ratio - torch.log1p(ratio))).sum(dim=1)
 
 

@@ -253,3 +253,7 @@ class SuperResolution(Evaluator):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on counting the steps that were left out."""
         self.spoiled_steps = checkpoint.get("spoiled_steps", 0)
+        # Older checkpoints hold the network a second time.
+        for name in {"state_dict", "current_model_state"} & checkpoint.keys():
+            state = checkpoint[name]
+            checkpoint[name] = {k: v for k, v in state.items() if not k.startswith("runner.")}

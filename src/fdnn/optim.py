@@ -124,6 +124,8 @@ class MuonAdam(Optimizer):
 
     def _muon(self, group: dict[str, Any]) -> None:
         kernels = [p for p in group["params"] if p.grad is not None]
+        if not kernels:
+            return
         gradients = [p.grad for p in kernels]
         for p in kernels:
             if not self.state[p]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from lightning.pytorch.accelerators import MPSAccelerator
+
 from fdnn.errors import UserError
 
 
@@ -20,7 +22,12 @@ def check_options(trainer: Mapping[str, Any]) -> None:
     precision, strategy = str(trainer["precision"]), str(trainer["strategy"])
     interval = trainer["val_check_interval"]
     every = trainer["check_val_every_n_epoch"]
+    accelerator = str(trainer["accelerator"])
     refused = {
+        "accelerator": (
+            accelerator == "mps" or (accelerator == "gpu" and MPSAccelerator.is_available()),
+            "scores need float64, which Apple's GPUs lack; use cpu",
+        ),
         # They round the weights themselves, in evaluation too, whose records say fp32.
         "precision": (
             precision in {"16-true", "bf16-true"} or "transformer-engine" in precision,

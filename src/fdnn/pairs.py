@@ -240,8 +240,10 @@ class PairStore:
         assert self.file is not None
         index = json.loads(self.file.with_suffix(".json").read_text())
         self.skipped = index["skipped"]
-        data = np.memmap(self.file, dtype=np.uint8, mode="r")
         self.pairs = []
+        if not index["shapes"]:
+            return  # an empty file cannot be mapped
+        data = np.memmap(self.file, dtype=np.uint8, mode="r")
         at = 0
         for h, w in index["shapes"]:
             lr = np.asarray(data[at : at + 4 * h * w]).view(np.float32).reshape(h, w)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from fdnn.files.atomic import replacing
@@ -86,7 +87,7 @@ def write(folder: Path, benchmark: Mapping[str, Any]) -> Path:
 
 def _row(table: Table, label: str, score: tuple[float, float], ours: tuple[float, float]) -> None:
     table.add_row(
-        label,
+        escape(label),
         f"{score[0]:.2f}",
         f"{score[1]:.4f}",
         f"{ours[0] - score[0]:+.2f}",
@@ -115,14 +116,14 @@ def show(
     console = console or Console()
     for name, scores in results.items():
         table = Table(
-            title=f"{name} x{scale}, {len(scores.per_image)} images", title_justify="left"
+            title=escape(f"{name} x{scale}, {len(scores.per_image)} images"), title_justify="left"
         )
         table.add_column("", overflow="fold")
         for column in ("PSNR dB", "SSIM", "ours - PSNR", "ours - SSIM"):
             table.add_column(column, justify="right")
         ours = (scores.psnr, scores.ssim)
         table.add_row(
-            f"{model}, measured", f"{ours[0]:.3f}", f"{ours[1]:.4f}", "", "", style="bold"
+            escape(f"{model}, measured"), f"{ours[0]:.3f}", f"{ours[1]:.4f}", "", "", style="bold"
         )
         for label, others in (references or {}).items():
             _row(table, f"{label}, measured", (others[name].psnr, others[name].ssim), ours)
@@ -133,7 +134,7 @@ def show(
         if per_image:
             table.add_section()
             for title, score in zip(scores.images.titles(), scores.per_image, strict=True):
-                table.add_row(title, f"{score[0]:.3f}", f"{score[1]:.4f}", "", "")
+                table.add_row(escape(title), f"{score[0]:.3f}", f"{score[1]:.4f}", "", "")
                 printed = TABLE_2.get(title, {}).get(method(model))
                 if printed and name == "Set5" and scale == 3:
                     _row(table, f"  {method(model)}, paper's Table 2", printed, score)

@@ -29,8 +29,9 @@ def plan(
 ) -> list[Job]:
     """Decide which file each input becomes.
 
-    The plan depends on the inputs alone, not on what lies in the output folder, so that
-    several processes make the same one.
+    Results that are there already change nothing, so that several processes make the same plan
+    as an earlier run did: what lies in the output folder, or, where that is a folder of inputs,
+    has the name that another file there gets by ``suffix``, is no input.
 
     Args:
         inputs: Files, folders (with all folders below), or patterns such as ``photos/*.png``
@@ -60,7 +61,7 @@ def plan(
     folder = Path(output).expanduser()
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder} is a file; name a folder")
-    jobs: dict[Path, Job] = {}
+    found: list[Job] = []
     for name in inputs:
         if not name:
             raise UserError("an --input is empty; name images or folders ('.' is this one)")
@@ -68,9 +69,16 @@ def plan(
             target = folder / place.with_name(
                 place.stem + suffix + _extension(source.suffix, extension)
             )
-            if target in jobs and jobs[target].source.resolve() != source.resolve():
-                raise UserError(f"{jobs[target].source} and {source} would both become {target}")
-            jobs[target] = Job(source, target)
+            found.append(Job(source, target))
+    if suffix:
+        results = {job.target.resolve() for job in found}
+        results -= {Path(name).expanduser().resolve() for name in inputs}
+        found = [job for job in found if job.source.resolve() not in results]
+    jobs: dict[Path, Job] = {}
+    for source, target in found:
+        if target in jobs and jobs[target].source.resolve() != source.resolve():
+            raise UserError(f"{jobs[target].source} and {source} would both become {target}")
+        jobs[target] = Job(source, target)
     sources = {job.source.resolve() for job in jobs.values()}
     for job in jobs.values():
         if job.target.resolve() in sources:
