@@ -4,6 +4,7 @@ import pytest
 import torch
 from lightning.pytorch.accelerators import MPSAccelerator
 
+from fdnn import metrics
 from fdnn.cli import main
 
 
@@ -33,6 +34,18 @@ def test_what_cannot_work_is_one_line(tiny, tmp_path, capsys, option, value) -> 
     assert "does not work here: " in error
     assert error.count("\n") == 1
     assert not (tmp_path / "logs").exists()
+
+
+@pytest.mark.parametrize("name", ["LBFGS", "SparseAdam"])
+def test_optimizers_that_cannot_work(tiny, capsys, name) -> None:
+    assert main(["fit", *tiny, "--model.optimizer", f"torch.optim.{name}"]) == 1
+    assert capsys.readouterr().err.startswith(f"error: model.optimizer: {name} does not work here")
+
+
+def test_scores_that_are_no_numbers(tiny, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(metrics, "psnr", lambda sr, hr: torch.full((len(sr),), torch.nan).double())
+    assert main(["fit", *tiny]) == 1
+    assert "error: the network's results are no numbers" in capsys.readouterr().err
 
 
 def test_apples_gpus_are_left_alone(tiny, monkeypatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from fdnn import losses
@@ -185,6 +186,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path) -> None:
         assert torch.equal(value, resumed[key]), key
     record = json.loads((run(2) / "run.json").read_text())
     assert "version_1" in record["resumed_from"]
+    # Its config is that of the run, and not of this one command.
+    assert yaml.safe_load((run(2) / "config.yaml").read_text())["ckpt_path"] is None
 
 
 def test_a_checkpoint_that_holds_the_network_twice(tiny) -> None:

@@ -55,6 +55,20 @@ def test_stopped_in_an_epoch_and_resumed_equals_uninterrupted(
         assert torch.equal(value, resumed[key]), key
 
 
+def test_in_epochs_of_one_step(tiny, monkeypatch, capsys) -> None:
+    start = Throughput.on_train_batch_start
+
+    def told_to_stop(self, trainer, *args):
+        if trainer.global_step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        start(self, trainer, *args)
+
+    monkeypatch.setattr(Throughput, "on_train_batch_start", told_to_stop)
+    one_step = ["--data.steps_per_epoch", "1", "--trainer.max_epochs", "9"]
+    assert main(["fit", *tiny, *one_step]) == 143
+    assert "after step 3" in capsys.readouterr().err
+
+
 def test_with_another_logger_the_file_is_named(tiny, monkeypatch, capsys) -> None:
     logger = "{class_path: CSVLogger, init_args: {save_dir: elsewhere, name: mine}}"
     command = ["fit", *tiny, "--trainer.logger", logger]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from fdnn import models
 from fdnn.errors import UserError
@@ -101,6 +102,17 @@ def test_relative_paths_begin_here_then_in_the_source_tree(tmp_path, net, monkey
 def test_missing(tmp_path) -> None:
     with pytest.raises(UserError, match="no weights at"):
         load(tmp_path)
+
+
+def test_changed_bytes_of_a_checkpoint(tmp_path, net) -> None:
+    file = tmp_path / "x.ckpt"
+    torch.save({CKPT_KEY: describe(net), "state_dict": net.state_dict()}, file)
+    kernel = max(net.state_dict().values(), key=Tensor.numel).numpy().tobytes()
+    content = file.read_bytes()
+    assert content.count(kernel) == 1
+    file.write_bytes(content.replace(kernel, bytes(4) + kernel[4:]))
+    with pytest.raises(UserError, match="other bytes than were written"):
+        load(file)
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".ckpt"])

@@ -234,7 +234,7 @@ class RunRecord(pl.Callback):
                 logger.experiment.config.update({"run": self.record}, allow_val_change=True)
         self._write(trainer)
         if self.logger and trainer.ckpt_path:
-            before = Path(trainer.ckpt_path).parents[1] / METRICS_NAME
+            before = Path(trainer.ckpt_path).parent.parent / METRICS_NAME
             if before.is_file() and self.rows_before:
                 self.logger.experiment.begin_with(before, self.rows_before)
 

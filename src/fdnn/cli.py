@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import math
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from typing import Any, NoReturn
 import lightning.pytorch as pl
 from lightning.pytorch.accelerators import MPSAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.plugins import CheckpointIO
 
@@ -48,6 +49,18 @@ DEFAULT_ROOT = "logs"
 Tool = Callable[[Sequence[str]], int]
 #: Subcommands that need no Trainer: name -> module of this package with a ``main``.
 TOOLS = {"evaluate": "folders", "export": "export.command", "report": "results.page"}
+
+
+class SaveConfig(SaveConfigCallback):
+    """Keeps the config of a run, but not the checkpoint that a resumed one went on from.
+
+    That belongs to one command: a test by this config would score its weights, not the run's.
+    """
+
+    def __init__(self, parser: Any, config: Any, **options: Any) -> None:
+        config = config.clone()
+        config["ckpt_path"] = None
+        super().__init__(parser, config, **options)
 
 
 class Parser(LightningArgumentParser):
@@ -128,7 +141,8 @@ class CLI(LightningCLI):
         else:
             path = Path(given)
             if not path.is_file():
-                raise UserError(f"no checkpoint at {path}")
+                remedy = "name the .ckpt file in it" if path.is_dir() else "'last' finds the newest"
+                raise UserError(f"no checkpoint at {path}; {remedy}")
             if path.suffix != ".ckpt":
                 raise UserError(f"{path}: fit goes on from a .ckpt; --model.start takes weights")
             read_weights(path)
@@ -210,10 +224,15 @@ class CLI(LightningCLI):
             self.model.weights_file = start_weights(net, self.model.start)
 
     def after_fit(self) -> None:
-        """Score the final weights, beside bicubic's scores, and draw them."""
+        """Score the final weights, beside bicubic's scores, and draw them.
+
+        Raises:
+            UserError: If the scores are not numbers.
+        """
         if self.trainer.fast_dev_run or self.trainer.interrupted:  # type: ignore[attr-defined]
             return
         self.trainer.validate(self.model, datamodule=self.datamodule, verbose=False)
+        self._check_scores()
         if not self.trainer.is_global_zero:
             return
         bicubic = Bicubic(self.model.scale)
@@ -292,7 +311,15 @@ class CLI(LightningCLI):
         model = self.model
         return report.as_json(model.title, model.scale, model.results, weights, model.engine_title)
 
+    def _check_scores(self) -> None:
+        if any(math.isnan(scores.psnr) for scores in self.model.results.values()):
+            raise UserError(
+                "the network's results are no numbers: its weights have become too large; train "
+                "with a lower learning rate"
+            )
+
     def _show_scores(self) -> None:
+        self._check_scores()
         if self.trainer.is_global_zero:
             per_image = self._get(self.config_init, "per_image")
             title, scale = self.model.title, self.model.scale
@@ -327,6 +354,7 @@ def main(args: Sequence[str] | None = None) -> int:
             seed_everything_default=0,
             parser_class=Parser,
             parser_kwargs={"epilog": f"Without a Trainer: {', '.join(TOOLS)}; each has --help."},
+            save_config_callback=SaveConfig,
             save_config_kwargs={"overwrite": True},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,

@@ -49,7 +49,14 @@ def explain(message: str) -> str:
             f"{denied[1]}: a config may name classes of {', '.join(IMPORTS)} only; if you "
             f"trust it like a program, set {MORE_IMPORTS}={denied[1].partition('.')[0]}"
         )
-    return " ".join(message.split()) + " (--help lists all options)"
+    text = " ".join(message.split())
+    if "data.scale" in text and "Got value: None" in text:
+        return "no scale; name a config, such as --config configs/fdnn_x3.yaml"
+    single = re.search(
+        r"Expected a <class 'collections.abc.Sequence'>. Got value: ([^\s\[]+)$", text
+    )
+    remedy = f"; a list is written '[{single[1]}]'" if single else ""
+    return f"{text}{remedy} (--help lists all options)"
 
 
 def check_text(text: str) -> None:

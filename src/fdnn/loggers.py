@@ -72,7 +72,7 @@ def run_loggers(
 
 def _wandb_id(checkpoint: str) -> str | None:
     """Find the W&B run of the training that a checkpoint is of."""
-    record = Path(checkpoint).parents[1] / RECORD_NAME
+    record = Path(checkpoint).parent.parent / RECORD_NAME
     if not record.is_file():
         return None
     try:

@@ -202,12 +202,16 @@ class SuperResolution(Evaluator):
         """Make the injected optimizer of the network's parameters.
 
         Raises:
-            UserError: If it refuses its arguments.
+            UserError: If it refuses its arguments, or cannot train networks like these.
         """
         try:
-            return self.optimizer(parameter_groups(self.net))
+            optimizer = self.optimizer(parameter_groups(self.net))
         except ValueError as error:
             raise UserError(f"model.optimizer: {words(error)}") from None
+        if isinstance(optimizer, torch.optim.LBFGS | torch.optim.SparseAdam):
+            name = type(optimizer).__name__
+            raise UserError(f"model.optimizer: {name} does not work here; use torch.optim.Adam")
+        return optimizer
 
     def configure_optimizers(self) -> Any:
         """Attach the learning-rate schedule to the injected optimizer."""

@@ -48,7 +48,8 @@ def stopped(error: BaseException) -> StoppedError | None:
 class StopSignals(Checkpoint):
     """Answers Ctrl-C and SIGTERM at the end of the step: writes ``last.ckpt`` and ends.
 
-    At the end of an epoch it lets the validation pass first, and ends after the next step.
+    At the end of an epoch it lets the validation pass first, and ends after the next step; where
+    an epoch is one step, it does not wait.
 
     With several processes all of them end at the same step, whichever got the signal. A second
     signal ends the process at once. (A ``Checkpoint``, so that Lightning calls it after all
@@ -90,7 +91,8 @@ class StopSignals(Checkpoint):
         """
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return  # a checkpoint has no place for the gradients of half a step
-        if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+        last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if last and trainer.num_training_batches > trainer.accumulate_grad_batches:
             return  # after the validation: a run resumed from here would not make it up
         stop = bool(self.signum)
         if trainer.world_size > 1:

@@ -128,7 +128,7 @@ def _check_size(file: Path) -> None:
     Raises:
         UserError: If the file is too large.
         ValueError: If a ``.ckpt`` is not the plain archive that PyTorch writes, in which each
-            entry takes as many bytes as it says.
+            entry takes as many bytes as it says, and has its checksum.
     """
     size = file.stat().st_size
     if size > MAX_BYTES:
@@ -141,6 +141,10 @@ def _check_size(file: Path) -> None:
         entry.compress_type != zipfile.ZIP_STORED for entry in entries
     ):
         raise ValueError("a compressed archive")
+    with zipfile.ZipFile(file) as archive:
+        damaged = archive.testzip()
+    if damaged:
+        raise ValueError(f"other bytes than were written in {damaged}")
 
 
 def load_weights(net: Network, path: Path | str) -> Path:
