@@ -29,34 +29,22 @@ def test_every_row_is_looked_at() -> None:
 
 
 def test_the_paper_is_met_as_the_text_says() -> None:
-    missed = {}
     for scale in (3, 4):
         folder = ROOT / "checkpoints" / f"fdnn_x{scale}"
         sets = json.loads((folder / "benchmark.json").read_text())["sets"]
         for name in SETS:
             psnr, ssim = TABLE_3["FDNN"][name][scale]
             assert sets[name]["psnr"] >= psnr
-            if sets[name]["ssim"] < ssim:
-                missed[name, scale] = f"{sets[name]['ssim']:.5f}"
-    assert missed == {("B100", 3): "0.79755"}
-
-
-@pytest.mark.parametrize("label", ["fdnn_x4", "fdnn_plus_x4"])
-def test_the_best_of_table_3_is_passed_as_the_text_says(label) -> None:
-    folder = ROOT / "docs" / "runs" / f"{label}_self_ensemble"
-    sets = json.loads((folder / "benchmark.json").read_text())["sets"]
-    for name in SETS:
-        psnr, ssim = best(name, 4)
-        assert sets[name]["psnr"] >= psnr
-        assert sets[name]["ssim"] >= ssim
+            assert sets[name]["ssim"] >= ssim
 
 
 @pytest.mark.parametrize(
     ("label", "scale", "missed"),
     [
         ("fdnn_plus_x4", 4, set()),
-        ("fdnn_x4", 4, {"Set5 PSNR", "Set5 SSIM"}),
+        ("fdnn_x4", 4, set()),
         ("fdnn_plus_x3", 3, {"Set5 SSIM", "B100 PSNR"}),
+        ("fdnn_x3", 3, {"Set5 SSIM", "B100 PSNR"}),
     ],
 )
 def test_what_one_pass_misses_is_what_the_text_says(label, scale, missed) -> None:
