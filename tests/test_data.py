@@ -1,5 +1,8 @@
 import math
 import shutil
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -97,3 +100,29 @@ def test_sets_of_one_name(photos, tmp_path) -> None:
 def test_nothing_to_train_on() -> None:
     with pytest.raises(UserError, match="train_sets is empty"):
         SRDataModule(3, train_sets=[]).setup("fit")
+
+
+KILLED = """
+import os, signal
+import numpy as np
+from torch.utils.data import DataLoader
+from fdnn.data import _begin_worker
+
+def much(item):
+    return np.zeros(1 << 20)  # more than a pipe holds
+
+batches = iter(DataLoader(
+    range(99), None, num_workers=1, worker_init_fn=_begin_worker, collate_fn=much
+))
+next(batches)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_workers_end_with_a_trainer_that_is_killed() -> None:
+    """The worker holds the other end of the pipe, and would keep it open."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED], stdout=subprocess.PIPE, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGKILL

@@ -190,6 +190,17 @@ def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path) -> None:
     assert yaml.safe_load((run(2) / "config.yaml").read_text())["ckpt_path"] is None
 
 
+def test_changed_options_of_the_optimizer_are_named(tiny, caplog) -> None:
+    adam = ["--model.optimizer", "Adam", "--model.optimizer.betas"]
+    assert main(["fit", *tiny, *adam, "[0.9,0.99]"]) == 0
+    more = ["--trainer.max_epochs", "3", "--ckpt_path", "last"]
+    assert main(["fit", *tiny, *adam, "[0.9,0.99]", *more]) == 0
+    assert "of the optimizer stays" not in caplog.text
+    assert main(["fit", *tiny, *adam, "[0.8,0.99]", *more]) == 0
+    said = "betas=[0.9, 0.99] of the optimizer stays, with which the run began, not [0.8, 0.99]"
+    assert said in caplog.text
+
+
 def test_a_checkpoint_that_holds_the_network_twice(tiny) -> None:
     """As those did that were written while what runs it was a part of the module."""
     assert main(["fit", *tiny]) == 0

@@ -56,6 +56,8 @@ def explain(message: str) -> str:
         r"Expected a <class 'collections.abc.Sequence'>. Got value: ([^\s\[]+)$", text
     )
     remedy = f"; a list is written '[{single[1]}]'" if single else ""
+    if re.search(r"unrecognized arguments: [^-]", text):
+        remedy = "; several values are written '[A,B]'"
     return f"{text}{remedy} (--help lists all options)"
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -220,7 +223,7 @@ class SRDataModule(pl.LightningDataModule):
             batch_size=None,
             sampler=StepSampler(self.steps_per_epoch, parts, self.trainer),
             num_workers=self.num_workers,
-            worker_init_fn=_leave_signals_to_trainer,
+            worker_init_fn=_begin_worker,
             # Arrays go through a pipe; for tensors the main process would have to ask the
             # worker, which may be busy cutting the next batch, for file descriptors. A GPU's
             # transfers want pinned tensors.
@@ -275,7 +278,7 @@ def _check_names(names: Sequence[str]) -> None:
         known[name] = given
 
 
-def _leave_signals_to_trainer(worker: int) -> None:  # noqa: ARG001
+def _begin_worker(worker: int) -> None:  # noqa: ARG001
     # A scheduler sends SIGTERM, and a terminal Ctrl-C, to workers as well. The trainer writes a
     # checkpoint then, for which it needs the rest of its step. A second signal ends a worker.
     def pass_once(signum: int, frame: FrameType | None) -> None:  # noqa: ARG001
@@ -283,6 +286,14 @@ def _leave_signals_to_trainer(worker: int) -> None:  # noqa: ARG001
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, pass_once)
+    # After a kill of the trainer, PyTorch's worker waits for ever to write its last batch.
+    threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(2)
+    os._exit(1)
 
 
 def _as_arrays(batch: Any) -> tuple[Array, ...]:

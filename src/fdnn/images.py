@@ -52,7 +52,9 @@ def list_images(folder: Path) -> list[Path]:
         raise UserError(f"no such image folder: {folder}")
     files = sorted(p for p in folder.iterdir() if is_image(p))
     if not files:
-        raise UserError(f"no image ({' '.join(sorted(EXTENSIONS))}) in folder: {folder}")
+        raise UserError(
+            f"no image ({' '.join(sorted(EXTENSIONS))}) in folder: {folder} (not below it)"
+        )
     return files
 
 

@@ -189,8 +189,8 @@ class SuperResolution(Evaluator):
             text = f"loss is {loss.item()} at step {self.global_step + 1}; its batch: {where}"
         if self.on_nonfinite == "stop":
             raise UserError(
-                f"{text}; the last checkpoint is kept: lower the learning rate, or leave such "
-                "steps out with --model.on_nonfinite skip, and --ckpt_path last"
+                f"{text}; the last checkpoint, if any, is kept: lower the learning rate, or leave "
+                "such steps out with --model.on_nonfinite skip, and --ckpt_path last"
             )
         whole = self.trainer.accumulate_grad_batches == 1
         log.warning("%s; %s left out", text, "step" if whole else "its part of the step")
@@ -249,7 +249,7 @@ class SuperResolution(Evaluator):
         if not all(bool(torch.isfinite(value).all()) for value in self.net.state_dict().values()):
             raise UserError(
                 f"weights are not finite after step {self.global_step}; no checkpoint is written, "
-                "the last one is kept: lower the learning rate, and --ckpt_path last"
+                "the last one, if any, is kept: lower the learning rate, and --ckpt_path last"
             )
         checkpoint[CKPT_KEY] = describe(self.net)
         checkpoint["spoiled_steps"] = self.spoiled_steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from fdnn.files.atomic import replacing
 from fdnn.models import Network
 from fdnn.provenance import RECORD_NAME
 from fdnn.weights import check_network, read_weights
+
+log = logging.getLogger(__name__)
 
 LAST = "last.ckpt"
 
@@ -122,6 +125,9 @@ def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
 def check_resumable(path: Path, net: Network, optimizer: Optimizer) -> None:
     """Find out whether a training can go on from a checkpoint.
 
+    Of the optimizer, the learning rates alone may change; a warning names other changes, which
+    have no effect.
+
     Args:
         path: A Lightning ``.ckpt``.
         net: The network that is to be trained.
@@ -143,6 +149,17 @@ def check_resumable(path: Path, net: Network, optimizer: Optimizer) -> None:
             f"{path}: is of a run with another optimizer than {type(optimizer).__name__}; go on "
             "with the config that began it"
         )
+    for group, begun in zip(optimizer.param_groups, states[0]["param_groups"], strict=True):
+        for name in sorted(group.keys() - {"params", "lr", "initial_lr"}):
+            here, there = (
+                list(value) if isinstance(value, tuple) else value
+                for value in (group[name], begun[name])
+            )
+            if here != there:
+                log.warning(
+                    "%s=%s of the optimizer stays, with which the run began, not %s",
+                    name, there, here,
+                )  # fmt: skip
 
 
 def _options(groups: list[dict[str, Any]]) -> list[tuple[set[str], int]]:

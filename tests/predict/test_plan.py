@@ -69,6 +69,16 @@ def test_patterns(tree) -> None:
     assert targets("in/[1].png") == ["[1].png"]
 
 
+def test_links_to_folders_are_followed_but_not_in_circles(tree) -> None:
+    (tree / "elsewhere" / "deep").mkdir(parents=True)
+    (tree / "elsewhere" / "deep" / "far.png").touch()
+    before = targets("in")
+    (tree / "in" / "linked").symlink_to(tree / "elsewhere")
+    (tree / "elsewhere" / "back").symlink_to(tree / "in")
+    (tree / "in" / "itself").symlink_to(tree / "in")
+    assert sorted(targets("in")) == sorted([*before, "linked/deep/far.png"])
+
+
 def test_a_format_is_one_for_images_or_for_videos(tree) -> None:
     assert "clip.mp4" in targets("in", file_format="png")
     assert {"clip.mkv", "a.png"} <= set(targets("in", file_format="mkv"))

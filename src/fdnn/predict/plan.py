@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -95,7 +96,7 @@ def _find(name: str, output: Path) -> Iterator[tuple[Path, Path]]:
     """Yield the files that an input names, each with its place below the output folder."""
     path = Path(name).expanduser()
     if path.is_dir():
-        found = list(_below(path, path.rglob("*"), output))
+        found = list(_below(path, _walk(path), output))
         if not found:
             kinds = " ".join(sorted(EXTENSIONS | VIDEOS))
             raise UserError(f"no image or video ({kinds}) in folder: {path}")
@@ -111,6 +112,15 @@ def _find(name: str, output: Path) -> Iterator[tuple[Path, Path]]:
         yield from found
     else:
         raise UserError(f"no such file or folder: {path}")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """Yield the files below a folder; links to folders are followed, but not around a circle."""
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        here = Path(parent)
+        above = {ancestor.resolve() for ancestor in (here, *here.parents)}
+        folders[:] = [f for f in folders if (here / f).resolve() not in above]
+        yield from (here / name for name in files)
 
 
 def _before_pattern(parts: Sequence[str]) -> Iterator[str]:
