@@ -158,8 +158,10 @@ def check_resumable(path: Path, net: Network, optimizer: Optimizer) -> None:
             if here != there:
                 log.warning(
                     "%s=%s of the optimizer stays, with which the run began, not %s",
-                    name, there, here,
-                )  # fmt: skip
+                    name,
+                    there,
+                    here,
+                )
 
 
 def _options(groups: list[dict[str, Any]]) -> list[tuple[set[str], int]]:

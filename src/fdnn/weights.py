@@ -137,11 +137,10 @@ def _check_size(file: Path) -> None:
         return
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
-    if sum(entry.file_size for entry in entries) > size or any(
-        entry.compress_type != zipfile.ZIP_STORED for entry in entries
-    ):
-        raise ValueError("a compressed archive")
-    with zipfile.ZipFile(file) as archive:
+        if sum(entry.file_size for entry in entries) > size or any(
+            entry.compress_type != zipfile.ZIP_STORED for entry in entries
+        ):
+            raise ValueError("a compressed archive")
         damaged = archive.testzip()
     if damaged:
         raise ValueError(f"other bytes than were written in {damaged}")
