@@ -1,4 +1,5 @@
 import errno
+import hashlib
 import json
 import math
 import pickle
@@ -14,6 +15,7 @@ from torch import Tensor
 from fdnn import models
 from fdnn.errors import UserError
 from fdnn.models import FDNN, VDSR, FDNNPlus
+from fdnn.provenance import RECORD_NAME
 from fdnn.weights import (
     CKPT_KEY,
     FILE_NAME,
@@ -40,6 +42,22 @@ def test_round_trip(tmp_path, net) -> None:
         assert not again.training
         lr = torch.rand(1, 1, 5, 5)
         assert torch.equal(again(lr), net(lr))
+
+
+def test_weights_of_a_run_are_those_that_it_recorded(tmp_path, net) -> None:
+    file, record = tmp_path / FILE_NAME, tmp_path / RECORD_NAME
+    save_weights(net, file)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    for silent in ("{}", "[]", "no json", json.dumps({"weights_sha256": digest})):
+        record.write_text(silent)
+        load(file)
+    changed = bytearray(file.read_bytes())
+    changed[-1] ^= 1  # of the last weight; safetensors has no checksum of its own
+    file.write_bytes(changed)
+    with pytest.raises(UserError, match=rf"not the weights of the run.*run.json says {digest[:12]}"):
+        load(file)
+    record.unlink()
+    load(file)
 
 
 def test_lightning_checkpoint(tmp_path, net) -> None:

@@ -22,7 +22,9 @@ from torch import Tensor
 from fdnn import models
 from fdnn.errors import UserError, first_line, words
 from fdnn.files.atomic import replacing
+from fdnn.files.digest import sha256
 from fdnn.models import Network
+from fdnn.provenance import RECORD_NAME
 
 log = logging.getLogger(__name__)
 
@@ -84,11 +86,12 @@ def read_weights(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         The network's description, see :func:`describe`, and its state dict.
 
     Raises:
-        UserError: If the file is damaged, holds anything but plain tensors and values, or
-            was not written by this project.
+        UserError: If the file is damaged, holds anything but plain tensors and values, was not
+            written by this project, or is not what the record of its run beside it names.
     """
     try:
         _check_size(file)
+        _check_record(file)
         if file.suffix == ".ckpt":
             checkpoint = torch.load(file, map_location="cpu", weights_only=True)
             description = checkpoint[CKPT_KEY]
@@ -144,6 +147,28 @@ def _check_size(file: Path) -> None:
         damaged = archive.testzip()
     if damaged:
         raise ValueError(f"other bytes than were written in {damaged}")
+
+
+def _check_record(file: Path) -> None:
+    """Compare the weights of a run with the SHA-256 in the run's record, where there is one.
+
+    Raises:
+        UserError: If they are others.
+    """
+    record = file.parent / RECORD_NAME
+    if file.name != FILE_NAME or not record.is_file():
+        return
+    try:
+        wanted = json.loads(record.read_text(encoding="utf-8")).get("weights_sha256")
+    except (OSError, ValueError, AttributeError):  # a record that says nothing
+        return
+    found = sha256(file)
+    if wanted not in (None, found):
+        raise UserError(
+            f"{file}: not the weights of the run beside it: their SHA-256 is {found[:12]}…, "
+            f"{RECORD_NAME} says {str(wanted)[:12]}…; copy them anew, or remove {RECORD_NAME} if "
+            "they were meant to change"
+        )
 
 
 def load_weights(net: Network, path: Path | str) -> Path:
