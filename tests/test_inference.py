@@ -90,8 +90,9 @@ def test_luma_of_colour_is_the_networks(random) -> None:
 
 
 def test_bad_tile_and_shape(net) -> None:
-    with pytest.raises(ValueError, match="tile must be at least 1, got 0"):
-        upscale_luma(net, torch.zeros(1, 1, 2, 2), tile=0)
+    for tile in (0, 1.5):
+        with pytest.raises(ValueError, match=f"whole number, at least 1, got {tile}"):
+            upscale_luma(net, torch.zeros(1, 1, 2, 2), tile=tile)
     for tile, shape in ((0, (1, 2, 2)), (8, (5, 2, 2)), (8, (1, 0, 2)), (8, (2, 2))):
         with pytest.raises(ValueError, match=r"tile must|1 to 4 channels"):
             upscale_planes(net, torch.zeros(shape), tile=tile)

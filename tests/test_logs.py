@@ -88,6 +88,14 @@ def test_runs_that_start_at_the_same_moment_get_folders_of_their_own(tmp_path) -
     assert RunLogger(tmp_path, "x").version == 64
 
 
+def test_a_run_that_did_not_start_leaves_no_folder(tmp_path) -> None:
+    logger = RunLogger(tmp_path, "x")
+    assert logger.experiment
+    assert Path(logger.log_dir).is_dir()
+    logger.finalize("failed")
+    assert not Path(logger.log_dir).exists()
+
+
 def test_a_full_disk_loses_no_row_and_doubles_none(tmp_path, monkeypatch, caplog) -> None:
     file = MetricsFile(str(tmp_path))
     file.log_metrics({"a": 1}, 0)

@@ -37,3 +37,10 @@ def test_unknown(tmp_path, monkeypatch, name) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"no weights"):
         pretrained.load(name)
+
+
+def test_neither_name_nor_whole_scale() -> None:
+    with pytest.raises(TypeError, match="load takes a name or a path, got NoneType"):
+        pretrained.load(None)
+    with pytest.raises(UserError, match=r"scale must be a whole number, 2 to 8, got 2\.5"):
+        pretrained.load("vdsr_x3", 2.5)

@@ -19,6 +19,11 @@ from fdnn.reasons import reason
             "Connection closed.); see what it said. Go on with --ckpt_path last.",
         ),
         (wandb.Error("no key."), "W&B: no key. Or go on with --wandb.mode offline."),
+        (
+            AttributeError("When using the learning rate finder, either `model` or x"),
+            "LearningRateFinder cannot set the rate of an optimizer that the config names; leave "
+            "it out, and set --model.optimizer.init_args.lr",
+        ),
         (RuntimeError("shapes do not match"), None),
         (KeyError("x"), None),
     ],

@@ -202,7 +202,8 @@ def check_format(path: Path, size: tuple[int, int], channels: int, deep: bool) -
     """
     suffix = path.suffix.lower()
     if suffix not in EXTENSIONS:
-        raise UserError(f"{path}: unknown image extension; use one of {sorted(EXTENSIONS)}")
+        kinds = " ".join(sorted(EXTENSIONS))
+        raise UserError(f"{path}: unknown image extension; use one of {kinds} (predict: --format)")
     if channels in {2, 4} and suffix in WITHOUT_ALPHA:
         raise UserError(f"{path}: {suffix} cannot hold an alpha channel; choose png, tif or webp")
     if deep and suffix not in WITH_16_BIT:

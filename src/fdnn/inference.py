@@ -53,10 +53,10 @@ def pieces(height: int, width: int, tile: int, margin: int, scale: int) -> Itera
         Tiles row by row; their ``sr`` parts cover the result once.
 
     Raises:
-        ValueError: If ``tile`` is not positive.
+        ValueError: If ``tile`` is not a positive whole number.
     """
-    if tile < 1:
-        raise ValueError(f"tile must be at least 1, got {tile}")
+    if tile < 1 or tile != int(tile):
+        raise ValueError(f"tile must be a whole number, at least 1, got {tile}")
     for top in range(0, height, tile):
         for left in range(0, width, tile):
             y0, x0 = max(top - margin, 0), max(left - margin, 0)

@@ -139,8 +139,8 @@ class RunLogger(CSVLogger):
     def finalize(self, status: str) -> None:
         """Write what waits, say so if that failed to the end; leave no empty folder."""
         super().finalize(status)
-        if self._experiment is None and self._version is not None and _is_first():
-            with suppress(OSError):  # it is there, and empty, if the run did not come to a start
+        if self._version is not None and _is_first():
+            with suppress(OSError):  # works for an empty one: the run did not come to a start
                 Path(self.log_dir).rmdir()
         if self._experiment is not None and self._experiment.metrics and status == "success":
             raise UserError(

@@ -30,9 +30,12 @@ def load(name: str | Path, scale: int | None = None) -> Network:
         The network in evaluation mode, on the CPU.
 
     Raises:
+        TypeError: If ``name`` is neither a name nor a path.
         UserError: If there are no such weights, they are damaged, describe an unknown
             network or serve another scale, or the hub cannot be reached.
     """
+    if not isinstance(name, str | Path):
+        raise TypeError(f"load takes a name or a path, got {type(name).__name__}")
     text = str(name)
     if text in shipped():
         return weights.load(SHIPPED / text, scale)

@@ -22,6 +22,11 @@ def reason(error: Exception) -> str | None:
         return text
     if isinstance(error, ValueError) and "`val_check_interval`" in text:
         return text
+    if isinstance(error, AttributeError) and "learning rate finder" in text:
+        return (
+            "LearningRateFinder cannot set the rate of an optimizer that the config names; leave "
+            "it out, and set --model.optimizer.init_args.lr"
+        )
     if isinstance(error, RuntimeError):
         # So does Lightning call a wrong name in a config.
         if "Early stopping conditioned on metric" in text:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,7 @@ def test_results_of_an_earlier_run_are_no_inputs(tree) -> None:
         ([], {}, "nothing to do"),
         ([""], {}, "an --input is empty"),
         (["gone"], {}, "no such file or folder: gone"),
+        (["pipe"], {}, "neither a file nor a folder: pipe"),
         (["."], {"file_format": "xyz"}, "unknown --format 'xyz'"),
         (["in/a.png"], {"output": "in"}, "would be overwritten"),
         (["in/a.png"], {"output": "in/a.png"}, "is a file"),
@@ -112,5 +114,6 @@ def test_results_of_an_earlier_run_are_no_inputs(tree) -> None:
 )
 def test_bad_plans(tree, inputs, options, message) -> None:
     (tree / "empty").mkdir()
+    os.mkfifo(tree / "pipe")
     with pytest.raises(UserError, match=message):
         plan(inputs, **{"output": "out", **options})

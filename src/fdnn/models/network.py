@@ -26,7 +26,7 @@ class Network(nn.Module, ABC):
         fitted_by: The command that makes the weights, where ``fit`` has nothing to train.
 
     Raises:
-        ValueError: If ``scale`` is out of range.
+        ValueError: If ``scale`` is no whole number, or out of range.
     """
 
     scale: int
@@ -36,8 +36,8 @@ class Network(nn.Module, ABC):
 
     def __init__(self, scale: int) -> None:
         super().__init__()
-        if not 2 <= scale <= MAX_SCALE:
-            raise ValueError(f"scale must be 2 to {MAX_SCALE}, got {scale}")
+        if scale not in range(2, MAX_SCALE + 1):
+            raise ValueError(f"scale must be a whole number, 2 to {MAX_SCALE}, got {scale}")
         self.scale = scale
         self.arguments = {"scale": scale}
 

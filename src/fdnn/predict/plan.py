@@ -101,8 +101,10 @@ def _find(name: str, output: Path) -> Iterator[tuple[Path, Path]]:
             kinds = " ".join(sorted(EXTENSIONS | VIDEOS))
             raise UserError(f"no image or video ({kinds}) in folder: {path}")
         yield from found
-    elif path.exists():
+    elif path.is_file():
         yield path, Path(path.name)
+    elif path.exists():  # a pipe, say, which would be waited for
+        raise UserError(f"neither a file nor a folder: {path}")
     elif glob.has_magic(name):
         fixed = Path(*_before_pattern(path.parts))
         matches = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207
