@@ -18,7 +18,7 @@ from typing import Any
 from fdnn.errors import UserError, one_line
 from fdnn.files.digest import sha256
 from fdnn.provenance import RECORD_NAME
-from fdnn.published import TABLE_3
+from fdnn.published import TABLE_3, method
 from fdnn.report import JSON_NAME
 from fdnn.results.keep import keep_record, keep_scores
 from fdnn.weights import FILE_NAME
@@ -120,7 +120,8 @@ def text(
         "PyTorch": record["versions"]["torch"],
     }
     departures = f"Departures from the paper:\n\n{departures}"
-    methods = ("FDNN", "Bicubic")
+    own = [name for name in (method(benchmark["model"]),) if name in TABLE_3 and name != "FDNN"]
+    methods = [*own, "FDNN", "Bicubic"]
     return page(name, about, benchmark, methods, command, record, facts, departures)
 
 

@@ -16,8 +16,9 @@ What the paper leaves open, and how it is read here:
   the rest at LR size, and at equal training time it scored best at x3.
 * **Even kernels have no centre.** The side that loses the larger part alternates from one
   even layer to the next, so that the half-pixel shifts cancel in pairs.
-* **Scale 2** is not in the paper. Its rule gives one sub-block of 2x2 kernels; eight of
-  them would see eight LR pixels across, so that all but the last are 3x3 here.
+* **Scale 2.** The paper names no layers for it, and prints no score. Its rule (Sec. 3.1.2) gives
+  one sub-block of 2x2 kernels; eight of them would see eight LR pixels across, so that all but
+  the last are 3x3 here.
 * **The residual channel at scale 4** is not stated; N x N with stride N as at scale 3.
 """
 

@@ -14,7 +14,7 @@ in FDNN.
 A deconvolution with stride 1 whose output is cropped to the size of its input *is* a
 convolution, with the kernel's channels swapped and its taps mirrored, and Eq. 25 draws both
 alike. All models of one length are therefore the same family of functions, started and trained
-alike: what separates the rows CiDj in a repetition of Table 4 is chance.
+alike: what separates the rows CiDj in a repetition of Table 4 should be chance.
 """
 
 from __future__ import annotations

@@ -38,11 +38,11 @@ def comparison(runs: Sequence[Run]) -> list[str]:
     tests = [run for run in outside_ablations(runs) if run.benchmark]
     parts = [
         "## The paper's Table 3",
-        "A cell holds PSNR in dB and below it SSIM: `measured (printed in the paper, difference)`; "
-        "without brackets what the paper does not have, in brackets alone what was not measured, "
-        "and nothing if both is so. FDNN plus and the self-ensemble are ours and stand beside the "
-        "paper's FDNN. Minutes are those of the fit on its machine; a `+` behind the steps: the "
-        "fit began with weights that other steps had made.",
+        "A cell holds PSNR in dB and below it SSIM: `measured (printed in the paper, difference)`. "
+        "Without brackets, the paper prints nothing for it; brackets alone were not measured here. "
+        "FDNN plus and the self-ensemble are ours and stand beside the paper's FDNN. Minutes are "
+        "those of the fit on its machine, without the making of teachers' targets; a `+` behind "
+        "the steps: the fit began with weights that other steps had made.",
     ]
     for scale in sorted({test.scale for test in tests}):
         parts += [f"### x{scale}", table_3(tests, scale, runs)]
