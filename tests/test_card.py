@@ -79,6 +79,20 @@ def test_a_set_that_was_trained_on_is_called_so(finished) -> None:
         assert f"| Set5 ({label}) |" in text("a", record, benchmark, "", "")
 
 
+@pytest.mark.parametrize(
+    ("model", "printed"),
+    [
+        ("SRCNN", "| paper's SRCNN | paper's FDNN |"),
+        ("FDNNPlus", "| SSIM | paper's FDNN |"),
+        ("ESPCN", "| SSIM | paper's FDNN |"),  # no row in the paper
+    ],
+)
+def test_the_paper_s_own_row_stands_beside_the_scores(finished, model, printed) -> None:
+    run, test = finished
+    record, benchmark = (json.loads(f.read_text()) for f in (run / "run.json", test / JSON_NAME))
+    assert printed in text("a", record, benchmark | {"model": model}, "", "")
+
+
 def test_scores_of_other_weights_are_refused(finished, tmp_path) -> None:
     run, test = finished
     save_weights(FDNN(3, channels=4), run / FILE_NAME)
