@@ -4,7 +4,7 @@ import pytest
 
 from fdnn.published import TABLE_2, TABLE_3
 from fdnn.results.cells import cell, figure, signed, system
-from fdnn.results.comparisons import table_2, table_3, to_the_best
+from fdnn.results.comparisons import stages, table_2, table_3, to_the_best
 from fdnn.results.records import Run
 
 
@@ -69,6 +69,9 @@ def test_table_3_has_a_row_for_each_system_by_quality() -> None:
         for psnr, ssim in (by_scale[3] for by_scale in TABLE_3["SRCNN"].values())
     ]]  # fmt: skip
     assert found[-1][:5] == ["FDNN plus", "plus_x3", "295,617", "32,000 +", "30.0"]
+    # Stages on the way have a table of their own, without the rows of what was not tested.
+    assert [row[0] for row in rows(stages([plus, aplus], 3, []))] == ["A+", "FDNN plus"]
+    assert stages([plus], 4, []) == ""
     # The paper has no x2: nothing stands in brackets.
     two = rows(table_3([scored("x2", "FDNN", 2, 32.9)], 2, []))
     assert two == [["FDNN", "x2", "", "", "", *3 * ["32.900<br>0.9000"]]]

@@ -75,6 +75,16 @@ def test_report_puts_ours_beside_the_papers(measured, tmp_path, capsys) -> None:
         assert image.width > 400
 
 
+def test_stages_stand_in_a_table_of_their_own(measured, tmp_path) -> None:
+    stage = measured / "stage1"
+    stage.mkdir()
+    (measured / "benchmark.json").rename(stage / "benchmark.json")
+    page = tmp_path / "results.md"
+    assert main(["report", str(stage), "--output", str(page), "--no-pictures", "--no-curves"]) == 0
+    assert [row[1] for row in rows(page.read_text(), "| FDNN |")] == ["", "mine/stage1"]
+    assert "Stages on the way:" in page.read_text()
+
+
 def test_pictures_are_those_of_the_paper_and_small(data, tmp_path) -> None:
     folders = [str(ROOT / "checkpoints" / name) for name in ("fdnn_x3", "fdnn_x4")]
     page = tmp_path / "results.md"

@@ -9,6 +9,9 @@ from fdnn.results.cells import SET_HEADS, cell, signed, system, table
 from fdnn.results.records import SETS, Run, fit_of
 from fdnn.results.trainings import EFFORT_HEADS, effort
 
+#: A row, after the PSNR that it is sorted by.
+Row = tuple[float, list[str]]
+
 
 def table_3(tests: Sequence[Run], scale: int, runs: Sequence[Run]) -> str:
     """Put means over sets beside those of Table 3, by rising PSNR on Set14.
@@ -20,21 +23,41 @@ def table_3(tests: Sequence[Run], scale: int, runs: Sequence[Run]) -> str:
         scale: Of the tests that are shown.
         runs: Where their fits may be found.
     """
-    rows: list[tuple[float, list[str]]] = []
-    tested = [test for test in tests if test.scale == scale]
-    for test in tested:
+    rows = _tested(tests, scale, runs)
+    systems = {row[0] for _, row in rows}
+    for name, sets in TABLE_3.items():
+        if name not in systems and scale in sets["Set14"]:
+            cells = [cell(None, sets[set_name][scale]) for set_name in SETS]
+            rows.append((sets["Set14"][scale][0], [name, "", "", "", "", *cells]))
+    return _sorted(rows)
+
+
+def stages(tests: Sequence[Run], scale: int, runs: Sequence[Run]) -> str:
+    """Show what :func:`table_3` does of tests alone: those of weights that training went on from.
+
+    Returns:
+        A table, or nothing if there is no such test.
+    """
+    rows = _tested(tests, scale, runs)
+    return _sorted(rows) if rows else ""
+
+
+def _tested(tests: Sequence[Run], scale: int, runs: Sequence[Run]) -> list[Row]:
+    rows = []
+    for test in tests:
+        if test.scale != scale:
+            continue
         printed = TABLE_3.get(method(test.model), {})
         cells = [cell(test.score(name), printed.get(name, {}).get(scale)) for name in SETS]
         names = [system(test.model), test.label]
         psnr, _ = test.score("Set14") or (0.0, 0.0)
         rows.append((psnr, [*names, *effort(fit_of(test, runs)), *cells]))
-    systems = {system(test.model) for test in tested}
-    for name, sets in TABLE_3.items():
-        if name not in systems and scale in sets["Set14"]:
-            cells = [cell(None, sets[set_name][scale]) for set_name in SETS]
-            rows.append((sets["Set14"][scale][0], [name, "", "", "", "", *cells]))
-    rows.sort(key=lambda row: row[0])
-    return table(["system", "weights", *EFFORT_HEADS, *SET_HEADS], [row for _, row in rows])
+    return rows
+
+
+def _sorted(rows: list[Row]) -> str:
+    ordered = [row for _, row in sorted(rows, key=lambda row: row[0])]
+    return table(["system", "weights", *EFFORT_HEADS, *SET_HEADS], ordered)
 
 
 def to_the_best(tests: Sequence[Run]) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from fdnn.errors import UserError, one_line
 from fdnn.results.ablations import PREFIX, of_table_1, of_table_4, table_1, table_4
-from fdnn.results.comparisons import table_2, table_3, to_the_best
+from fdnn.results.comparisons import stages, table_2, table_3, to_the_best
 from fdnn.results.curves import draw_curves
 from fdnn.results.figures import draw_figures
 from fdnn.results.quality import SCALE, SET, draw_quality, points, quality_table
@@ -35,7 +35,9 @@ def outside_ablations(runs: Sequence[Run]) -> list[Run]:
 
 def comparison(runs: Sequence[Run]) -> list[str]:
     """Write the sections on Tables 3 and 2."""
-    tests = [run for run in outside_ablations(runs) if run.benchmark]
+    found = [run for run in outside_ablations(runs) if run.benchmark]
+    tests = [test for test in found if not test.is_stage]
+    before = [test for test in found if test.is_stage]
     parts = [
         "## The paper's Table 3",
         "A cell holds PSNR in dB and below it SSIM: `measured (printed in the paper, difference)`. "
@@ -44,8 +46,10 @@ def comparison(runs: Sequence[Run]) -> list[str]:
         "those of the fit on its machine, without the making of teachers' targets; a `+` behind "
         "the steps: the fit began with weights that other steps had made.",
     ]
-    for scale in sorted({test.scale for test in tests}):
+    for scale in sorted({test.scale for test in found}):
         parts += [f"### x{scale}", table_3(tests, scale, runs)]
+        if rows := stages(before, scale, runs):
+            parts += ["Stages on the way:", rows]
     parts += [
         "### FDNN against the best of Table 3",
         "Difference to the highest PSNR and to the highest SSIM that Table 3 has in the column, "
