@@ -4,11 +4,13 @@ BIN = .venv/bin
 
 .PHONY: setup quickstart test lint data
 
-setup: $(BIN)/python
+setup: .venv/installed
 
-$(BIN)/python:
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -c constraints.txt -e '.[dev]'
+# Anew after a failure, and when what is to be installed has changed.
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -c constraints.txt -e '.[dev]'
+	touch $@
 
 # Train on packaged photographs, score on others, leave side-by-side pictures in logs/quickstart.
 quickstart: setup

@@ -24,7 +24,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fdnn.errors import UserError
 from fdnn.models.aplus import SIDE, APlus, gradients
 from fdnn.resize import imresize
 from fitted import main
@@ -208,14 +207,10 @@ def fit(
         The network and the number of samples.
 
     Raises:
-        UserError: If there are fewer patches than atoms.
+        UserError: If there are fewer patches than atoms, see :func:`ksvd.ksvd`.
     """
     atoms = atoms or ATOMS
     projection, patches = principal(images, scale, ENERGY)
-    if len(patches) < atoms:
-        raise UserError(
-            f"{len(patches):,} patches are too few for {atoms:,} atoms; give more or larger images"
-        )
     print(f"PCA: {len(projection)} of {projection.shape[1]} dimensions", flush=True)
     anchors = ksvd(patches, atoms, SPARSITY, ROUNDS, seed)
     print(f"K-SVD: {atoms} atoms from {len(patches):,} patches", flush=True)

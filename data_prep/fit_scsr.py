@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fdnn.errors import UserError
 from fdnn.models.scsr import SIDE, ScSR
 from fdnn.resize import imresize
 from fitted import main
@@ -85,14 +84,10 @@ def fit(
         The network and the number of patches.
 
     Raises:
-        UserError: If there are fewer patches than atoms.
+        UserError: If there are fewer patches than atoms, see :func:`ksvd.ksvd`.
     """
     atoms = atoms or ATOMS
     low, high = pairs(images, scale)
-    if len(low) < atoms:
-        raise UserError(
-            f"{len(low):,} patches are too few for {atoms:,} atoms; give more or larger images"
-        )
     order = torch.randperm(len(low), generator=torch.Generator().manual_seed(seed))[:PATCHES]
     low, high = low[order], high[order]
     balance = low.norm() / high.norm()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fdnn.errors import UserError
 from fdnn.pursuit import pursue
 
 #: An atom used by fewer signals than this is replaced.
@@ -23,7 +24,7 @@ def ksvd(signals: Tensor, atoms: int, sparsity: int, iterations: int, seed: int)
     """Learn a dictionary.
 
     Args:
-        signals: ``(n, d)``, n at least ``atoms``.
+        signals: ``(n, d)``, of which at least ``atoms`` are not zero.
         atoms: Dictionary size.
         sparsity: Atoms a signal.
         iterations: Rounds of coding and improvement.
@@ -31,9 +32,17 @@ def ksvd(signals: Tensor, atoms: int, sparsity: int, iterations: int, seed: int)
 
     Returns:
         ``(atoms, d)``, unit vectors.
+
+    Raises:
+        UserError: If fewer signals than atoms are not zero, as those of flat patches are.
     """
     order = torch.randperm(len(signals), generator=torch.Generator().manual_seed(seed))
     order = order[signals[order].norm(dim=1) > 1e-6]
+    if len(order) < atoms:
+        raise UserError(
+            f"{len(order):,} patches are too few for {atoms:,} atoms (flat ones do not count); "
+            "give more or larger images"
+        )
     dictionary = torch.nn.functional.normalize(signals[order[:atoms]])
     for _ in range(iterations):
         support, coefficients = pursue(signals, dictionary, sparsity)

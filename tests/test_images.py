@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageCms
 from skimage.color import rgb2ycbcr
 
 from fdnn.errors import ImageError, UserError
@@ -17,6 +17,7 @@ from fdnn.images import (
     luma,
     modcrop,
     read_image,
+    read_picture,
     rgb_to_ycbcr,
     write_image,
     ycbcr_to_rgb,
@@ -154,6 +155,16 @@ def test_write_refuses_what_the_format_cannot_hold(tmp_path) -> None:
     with pytest.raises(UserError, match="extension"):
         write_image(tmp_path / "x.xyz", np.zeros((4, 4), np.uint8))
     assert not list(tmp_path.iterdir())
+
+
+def test_webp_of_a_gray_image_has_no_gray_profile(tmp_path, random) -> None:
+    gray = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    gray[16:20] = b"GRAY"
+    pixels = random.integers(0, 256, (5, 6), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=bytes(gray))
+    write_image(tmp_path / "a.webp", *read_picture(tmp_path / "a.png"))
+    with Image.open(tmp_path / "a.webp") as image:
+        assert "icc_profile" not in image.info
 
 
 def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch) -> None:

@@ -100,3 +100,9 @@ def test_without_gradients_nothing_moves() -> None:
 def test_bad_learning_rate() -> None:
     with pytest.raises(ValueError, match="above 0"):
         MuonAdam([torch.zeros(1, requires_grad=True)], lr=0)
+
+
+@pytest.mark.parametrize("wrong", [{"momentum": 1.5}, {"betas": (0.9, 1.0)}, {"eps": -1}])
+def test_other_numbers_out_of_range(wrong) -> None:
+    with pytest.raises(ValueError, match="at least 0 and below 1"):
+        MuonAdam([torch.zeros(1, requires_grad=True)], **wrong)

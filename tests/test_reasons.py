@@ -24,6 +24,8 @@ from fdnn.reasons import reason
             "LearningRateFinder cannot set the rate of an optimizer that the config names; leave "
             "it out, and set --model.optimizer.init_args.lr",
         ),
+        (ModuleNotFoundError("Requirement 'x' not\n met."), "Requirement 'x' not met."),
+        (ModuleNotFoundError("No module named 'x'"), None),
         (RuntimeError("shapes do not match"), None),
         (KeyError("x"), None),
     ],

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 from io import StringIO
 from pathlib import Path
 
@@ -26,6 +27,15 @@ def test_json_and_csv(photos, tmp_path) -> None:
     assert set(read) == {"model", "scale", "weights", "engine", "protocol", "versions", "sets"}
     assert read["sets"]["photos"]["images"]["photo1"] == {"psnr": 32.0, "ssim": 0.95}
     assert path.with_suffix(".csv").read_text().splitlines()[-1] == "FDNN,3,photos,MEAN,31.5,0.9"
+
+
+def test_a_name_that_is_not_utf_8(tmp_path) -> None:
+    image = tmp_path / os.fsdecode(b"caf\xe9.png")
+    image.write_bytes(b"")
+    images = ImageSet("photos", (image,))
+    results = {"photos": SetScores(images, 31.0, 0.9, [(31.0, 0.9)])}
+    path = write(tmp_path, as_json("FDNN", 3, results, None, "eager, fp32"))
+    assert b",caf\xe9,31.0," in path.with_suffix(".csv").read_bytes()
 
 
 def test_infinite_psnr_is_valid_json(photos, tmp_path) -> None:

@@ -3,6 +3,7 @@ import json
 import math
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from safetensors.torch import load_file
 
 from fdnn import losses
+from fdnn.callbacks import Throughput
 from fdnn.cli import main
 from fdnn.models import FDNN, MSDEPC
 from fdnn.module import SuperResolution
@@ -249,6 +251,40 @@ def test_what_training_cannot_go_on_from(tiny, tmp_path, capsys, options, messag
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert message in error
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_other_parts_of_a_step_only_begin_with_an_epoch(tiny, monkeypatch, capsys, inside) -> None:
+    start = Throughput.on_train_batch_start
+
+    def told_to_stop(self, trainer, *args):
+        if inside and trainer.global_step == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        start(self, trainer, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Throughput, "on_train_batch_start", told_to_stop)
+        short = ["--trainer.max_epochs", "1"]
+        assert main(["fit", *tiny, *short]) == (143 if inside else 0)
+    parts = ["--trainer.accumulate_grad_batches", "2", "--ckpt_path", "last"]
+    assert main(["fit", *tiny, *parts]) == inside
+    if inside:
+        assert "cannot go on with 2 before the epoch ends" in capsys.readouterr().err
+
+
+def test_batches_that_are_no_whole_steps_are_refused(tiny, capsys) -> None:
+    options = ["--trainer.accumulate_grad_batches", "2", "--trainer.limit_train_batches", "5"]
+    assert main(["fit", *tiny, *options]) == 1
+    assert "leaves 5 batches an epoch" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_an_own_name_is_found(tiny) -> None:
+    own = "lightning.pytorch.callbacks.ModelCheckpoint"
+    options = ["--trainer.callbacks", own, "--trainer.callbacks.init_args.filename", "mine"]
+    assert main(["fit", *tiny, *options]) == 0
+    assert (run(0) / "checkpoints" / "mine.ckpt").is_file()
+    assert not (run(0) / "checkpoints" / "last.ckpt").exists()
+    assert main(["fit", *tiny, *options, "--ckpt_path", "last"]) == 0
 
 
 def test_a_checkpoint_in_the_folder_one_is_in(tiny, tmp_path) -> None:

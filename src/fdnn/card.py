@@ -157,7 +157,7 @@ def publish(
         words = [f"--config {config}", f"--ckpt_path {target}"]
     command = " ".join(["python src/train.py test", *words])
     card = text(target.name, record, benchmark, command, departures)
-    (target / "README.md").write_text(card, encoding="utf-8")
+    (target / "README.md").write_text(card, encoding="utf-8", errors="surrogateescape")
 
 
 @one_line

@@ -219,7 +219,8 @@ class CLI(LightningCLI):
         optimizer = self.model.new_optimizer()
         checkpoint = self._get(self.config, "ckpt_path")
         if checkpoint is not None:
-            check_resumable(Path(checkpoint), net, optimizer)
+            parts = self.trainer.accumulate_grad_batches
+            check_resumable(Path(checkpoint), net, optimizer, parts)
         elif self.model.start is not None:
             self.model.weights_file = start_weights(net, self.model.start)
 
@@ -249,7 +250,7 @@ class CLI(LightningCLI):
         options = shlex.join(words)
         command = f"python src/train.py validate {options}"
         text = card.text(self.run_name, record, benchmark, command, "* See config.yaml.")
-        (folder / "README.md").write_text(text, encoding="utf-8")
+        (folder / "README.md").write_text(text, encoding="utf-8", errors="surrogateescape")
         for logger in self.trainer.loggers:
             if isinstance(logger, WandbLogger):
                 log_weights(logger, folder, f"{type(self.model.net).__name__}_x{self.model.scale}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import signal
 import sys
 from collections.abc import Callable
 from typing import ParamSpec
@@ -40,7 +41,8 @@ def one_line(main: Callable[P, int]) -> Callable[P, int]:
         main: Runs the command and returns its exit status.
 
     Returns:
-        ``main``, for which :class:`UserError` and :class:`OSError` are messages and statuses.
+        ``main``, for which :class:`UserError`, :class:`OSError` and Ctrl-C are messages and
+        statuses.
     """
 
     @functools.wraps(main)
@@ -54,5 +56,8 @@ def one_line(main: Callable[P, int]) -> Callable[P, int]:
             parts = filter(None, (error.strerror or str(error), error.filename))
             print(f"error: {': '.join(map(str, parts))}", file=sys.stderr)
             return 1
+        except KeyboardInterrupt:
+            print("error: stopped by SIGINT", file=sys.stderr)
+            return 128 + signal.SIGINT
 
     return run

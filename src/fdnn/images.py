@@ -258,7 +258,8 @@ def write_image(path: Path, image: Array, about: Metadata | None = None) -> None
         if image.dtype == np.uint16 and channels > 1:
             wide.write(temporary, image, about)
             return
-        gray = image.ndim == 2 or image.shape[2] == 2
+        # WebP knows no gray.
+        gray = suffix != ".webp" and (image.ndim == 2 or image.shape[2] == 2)
         options = about.options(suffix, size, gray)
         to_save = Image.fromarray(image)
         if suffix == ".gif" and channels in {2, 4}:

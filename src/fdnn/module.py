@@ -21,7 +21,7 @@ from fdnn.losses import MSEKLLoss
 from fdnn.models import Network
 from fdnn.optim import parameter_groups
 from fdnn.patches import Batch
-from fdnn.runs import set_aside
+from fdnn.runs import PARTS_KEY, set_aside
 from fdnn.weights import CKPT_KEY, describe
 
 log = logging.getLogger(__name__)
@@ -223,7 +223,17 @@ class SuperResolution(Evaluator):
         }
 
     def on_train_start(self) -> None:
-        """Let the config's learning rates hold, for a resumed run too, which restored its own."""
+        """Let the config's learning rates hold, for a resumed run too, which restored its own.
+
+        Raises:
+            UserError: If an epoch would end in a part of a step.
+        """
+        batches, parts = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
+        if batches != math.inf and batches % parts:
+            raise UserError(
+                f"limit_train_batches leaves {batches} batches an epoch, which are no multiple of "
+                f"accumulate_grad_batches={parts}; change one of them"
+            )
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
         scheduler: Any = self.lr_schedulers()
         scheduler.base_lrs = [group["lr"] for group in self.new_optimizer().param_groups]
@@ -252,6 +262,7 @@ class SuperResolution(Evaluator):
                 "the last one, if any, is kept: lower the learning rate, and --ckpt_path last"
             )
         checkpoint[CKPT_KEY] = describe(self.net)
+        checkpoint[PARTS_KEY] = self.trainer.accumulate_grad_batches
         checkpoint["spoiled_steps"] = self.spoiled_steps
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

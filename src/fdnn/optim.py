@@ -79,7 +79,7 @@ class MuonAdam(Optimizer):
         eps: Added to Adam's denominator.
 
     Raises:
-        ValueError: If a learning rate is not positive.
+        ValueError: If a learning rate is not positive, or another number out of range.
     """
 
     def __init__(
@@ -93,6 +93,11 @@ class MuonAdam(Optimizer):
     ) -> None:
         if lr <= 0 or adam_lr <= 0:
             raise ValueError(f"learning rates must be above 0, got lr={lr}, adam_lr={adam_lr}")
+        if not all(0 <= factor < 1 for factor in (momentum, *betas)) or eps < 0:
+            raise ValueError(
+                f"momentum={momentum} and betas={tuple(betas)} must be at least 0 and below 1, "
+                f"eps={eps} at least 0"
+            )
         #: Kernels of deconvolutions (False) and of convolutions (True).
         kernels: dict[bool, list[Tensor]] = {False: [], True: []}
         others: list[Tensor] = []

@@ -43,4 +43,11 @@ def hardware() -> str:
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that scores may depend on."""
     packages = ("fdnn", "torch", "torchmetrics", "lightning", "numpy", "pillow")
-    return {"python": platform.python_version(), **{p: metadata.version(p) for p in packages}}
+    return {"python": platform.python_version(), **{p: _version(p) for p in packages}}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:  # a source tree that is not installed
+        return "unknown"

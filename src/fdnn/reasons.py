@@ -20,6 +20,8 @@ def reason(error: Exception) -> str | None:
     text = words(error)
     if isinstance(error, MisconfigurationException):
         return text
+    if isinstance(error, ModuleNotFoundError) and "Requirement" in text:
+        return text  # what Lightning says of a package that an option of its own needs
     if isinstance(error, ValueError) and "`val_check_interval`" in text:
         return text
     if isinstance(error, AttributeError) and "learning rate finder" in text:

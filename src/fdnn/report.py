@@ -81,7 +81,8 @@ def write(folder: Path, benchmark: Mapping[str, Any]) -> Path:
             writer.writerow([*head, name, title, image["psnr"], image["ssim"]])
         writer.writerow([*head, name, "MEAN", scores["psnr"], scores["ssim"]])
     with replacing(folder / CSV_NAME) as temporary:
-        temporary.write_text(rows.getvalue(), encoding="utf-8")
+        # A file's name may hold bytes that are not UTF-8.
+        temporary.write_text(rows.getvalue(), encoding="utf-8", errors="surrogateescape")
     return path
 
 

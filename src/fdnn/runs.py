@@ -24,6 +24,8 @@ from fdnn.weights import check_network, read_weights
 log = logging.getLogger(__name__)
 
 LAST = "last.ckpt"
+#: Key of a ``.ckpt`` for the parts that the batch of a step is taken in.
+PARTS_KEY = "accumulate_grad_batches"
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
@@ -104,7 +106,7 @@ def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
     damaged: list[str] = []
     for folder in _folders(root):
         intact, known = [], len(damaged)
-        for path in sorted(folder.glob("checkpoints/last*.ckpt")):
+        for path in sorted(folder.glob("checkpoints/*.ckpt")):
             try:
                 read_weights(path)
                 steps = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
@@ -122,7 +124,7 @@ def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
     raise UserError(f"nothing to resume: {reason}; leave --ckpt_path out to start anew")
 
 
-def check_resumable(path: Path, net: Network, optimizer: Optimizer) -> None:
+def check_resumable(path: Path, net: Network, optimizer: Optimizer, parts: int) -> None:
     """Find out whether a training can go on from a checkpoint.
 
     Of the optimizer, the learning rates alone may change; a warning names other changes, which
@@ -132,9 +134,11 @@ def check_resumable(path: Path, net: Network, optimizer: Optimizer) -> None:
         path: A Lightning ``.ckpt``.
         net: The network that is to be trained.
         optimizer: Of its parameters.
+        parts: ``accumulate_grad_batches``.
 
     Raises:
-        UserError: If the checkpoint holds weights alone, or is of another network or optimizer.
+        UserError: If the checkpoint holds weights alone, is of another network or optimizer, or
+            from inside an epoch of which steps had another number of parts.
     """
     description, _ = read_weights(path)
     check_network(net, description, path)
@@ -143,6 +147,13 @@ def check_resumable(path: Path, net: Network, optimizer: Optimizer) -> None:
     if not states or "param_groups" not in states[0] or "loops" not in content:
         raise UserError(
             f"{path}: holds weights, but no state of their training; --model.start begins with them"
+        )
+    begun_with = content.get(PARTS_KEY, parts)
+    epoch = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    if begun_with != parts and not epoch["is_last_batch"]:
+        raise UserError(
+            f"{path}: was written inside an epoch with accumulate_grad_batches={begun_with}, and "
+            f"cannot go on with {parts} before the epoch ends"
         )
     if _options(states[0]["param_groups"]) != _options(optimizer.param_groups):
         raise UserError(

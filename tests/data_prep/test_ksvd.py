@@ -1,6 +1,8 @@
+import pytest
 import torch
 from torch.nn import functional as F
 
+from fdnn.errors import UserError
 from ksvd import ksvd
 
 
@@ -28,3 +30,9 @@ def test_the_seed_decides() -> None:
     one, again, other = (ksvd(signals, 24, 2, iterations=2, seed=s) for s in (0, 0, 1))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
+
+
+def test_flat_patches_do_not_count() -> None:
+    signals = torch.cat([torch.zeros(20, 9), torch.eye(9)[:3]])
+    with pytest.raises(UserError, match=r"^3 patches are too few for 4 atoms"):
+        ksvd(signals, 4, 1, 1, 0)

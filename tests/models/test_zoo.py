@@ -1,5 +1,7 @@
 """What all networks promise, and the facts of those that FDNN is compared with."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -71,6 +73,29 @@ def test_every_network_is_here() -> None:
 def test_scales_out_of_range_are_refused(name: str, scale: int) -> None:
     with pytest.raises(ValueError, match=rf"scale.*{scale}"):
         NETWORKS[name](scale)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("VDSR", {"channels": 0}),
+        ("DRCN", {"channels": 0}),
+        ("MSDEPC", {"channels": 0}),
+        ("SRCNN", {"filters": [0, 0]}),
+        ("ESPCN", {"filters": [0, 4]}),
+        ("FSRCNN", {"s": 0}),
+        ("FSRCNN", {"m": -1}),
+        ("DEGREE2", {"steps": -1}),
+        ("ESCN", {"atoms": 0}),
+        ("ESCN", {"stages": -1}),
+        ("SML", {"layers": 0}),
+        ("SML", {"clusters": 0}),
+        ("SML", {"rounds": 0}),
+    ],
+)
+def test_sizes_out_of_range_are_refused(name: str, arguments: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        getattr(models, name)(3, **arguments)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

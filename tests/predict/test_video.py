@@ -10,7 +10,7 @@ import pytest
 from fdnn.errors import ImageError, UserError
 from fdnn.models import Bicubic
 from fdnn.predict.magnify import magnify_file
-from fdnn.predict.video import _magnified
+from fdnn.predict.video import _magnified, _video_stream
 
 av = pytest.importorskip("av")
 NET = Bicubic(2)
@@ -119,6 +119,24 @@ def test_damaged(tmp_path, content) -> None:
     with pytest.raises(ImageError, match=r"a\.mp4: cannot be read"):
         magnify_file(NET, tmp_path / "a.mp4", tmp_path / "b.mp4")
     assert [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_a_codec_that_nobody_knows(tmp_path) -> None:
+    source = make(tmp_path / "a.mp4", frames=1, sound=False)
+    source.write_bytes(source.read_bytes().replace(b"avc1", b"xxxx"))
+    with pytest.raises(ImageError, match=r"a\.mp4: holds a kind of video that cannot be decoded"):
+        magnify_file(NET, source, tmp_path / "b.mp4")
+
+
+@pytest.mark.parametrize(("turned", "shape"), [(False, Fraction(4, 3)), (True, Fraction(3, 4))])
+def test_pixels_that_are_no_squares_turn_with_the_picture(tmp_path, turned, shape) -> None:
+    """PyAV can read a rotation, but write none: the stream is made by itself."""
+    colours = dict.fromkeys(("colorspace", "color_primaries", "color_trc"), 1)
+    context = SimpleNamespace(sample_aspect_ratio=Fraction(4, 3), **colours)
+    video = SimpleNamespace(average_rate=10, time_base=Fraction(1, 10), codec_context=context)
+    with av.open(str(tmp_path / "b.mkv"), "w") as result:
+        stream = _video_stream(result, video, av.VideoFrame(32, 24), ".mkv", turned)
+        assert stream.codec_context.sample_aspect_ratio == shape
 
 
 @pytest.mark.parametrize("rotation", [0, 90, -90, 180])

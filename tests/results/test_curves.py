@@ -34,6 +34,13 @@ def test_a_bad_start_or_a_broken_end_does_not_flatten_the_others(drawn: list[Any
     assert top > 33.7
 
 
+def test_sets_that_came_and_went_are_all_drawn(drawn: list[Any]) -> None:
+    curve = [(1000, {"a": 30.0}), (2000, {"a": 31.0, "b": 30.5}), (3000, {"b": 30.6})]
+    draw_curves([Run(Path("x"), record={"scale": 3}, curve=curve)], Path("unused.png"))
+    lines = [(list(line.get_xdata()), list(line.get_ydata())) for line in drawn[0].axes[0].lines]
+    assert lines == [([1000, 2000], [30.0, 31.0]), ([2000, 3000], [30.5, 30.6])]
+
+
 def test_a_training_without_any_score_is_drawn(tmp_path: Path) -> None:
     draw_curves([run("broken", math.nan)], tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 1000

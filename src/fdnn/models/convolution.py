@@ -23,12 +23,14 @@ class SameConv(nn.Conv2d):
         border: What lies beyond the border.
 
     Raises:
-        ValueError: If the kernel is even.
+        ValueError: If the kernel is even, or a number of channels not positive.
     """
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, border: Border = "zeros"
     ) -> None:
+        if min(in_channels, out_channels) < 1:
+            raise ValueError(f"channels must be at least 1, got {in_channels} and {out_channels}")
         if kernel_size % 2 == 0:
             raise ValueError(f"kernels of {type(self).__name__} must be odd, got {kernel_size}")
         self.beyond = kernel_size // 2 if border == "replicate" else 0

@@ -51,6 +51,8 @@ class DEGREE2(Refiner):
 
     def __init__(self, scale: int, steps: int = 8, channels: int = 64) -> None:
         super().__init__(scale)
+        if steps < 1:
+            raise ValueError(f"steps must be at least 1, got {steps}")
         self.arguments |= {"steps": steps, "channels": channels}
         self.register_buffer("sobel", torch.tensor(SOBEL)[:, None], persistent=False)
         self.input = SameConv(1 + len(SOBEL), channels, 3)

@@ -113,6 +113,10 @@ class ESCN(Network):
 
     def __init__(self, scale: int, members: int = 4, atoms: int = 128, stages: int = 1) -> None:
         super().__init__(scale)
+        if min(members, atoms) < 1 or stages < 0:
+            raise ValueError(
+                f"members={members} and atoms={atoms} must be 1 or more, stages={stages} 0 or more"
+            )
         self.arguments |= {"members": members, "atoms": atoms, "stages": stages}
         #: Times that the image is magnified by 2.
         self.steps = (scale - 1).bit_length()

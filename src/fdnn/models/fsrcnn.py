@@ -35,6 +35,8 @@ class FSRCNN(Network):
 
     def __init__(self, scale: int, d: int = 56, s: int = 12, m: int = 4) -> None:
         super().__init__(scale)
+        if m < 1:
+            raise ValueError(f"m must be at least 1, got {m}")
         self.arguments |= {"d": d, "s": s, "m": m}
         shapes = [(1, d, 5), (d, s, 1), *[(s, s, 3)] * m, (s, d, 1)]
         self.reach = sum(kernel // 2 for _, _, kernel in shapes)

@@ -101,6 +101,10 @@ class SML(Network):
         limit = (SIDE * scale) ** 2 - 1
         if not 1 <= atoms <= limit:
             raise ValueError(f"atoms must be 1 to (3 * scale)**2 - 1 = {limit}, got {atoms}")
+        if min(layers, clusters, rounds) < 1:
+            raise ValueError(
+                f"layers={layers}, clusters={clusters} and rounds={rounds} must be at least 1"
+            )
         self.arguments |= {"layers": layers, "channels": channels}
         self.arguments |= {"clusters": clusters, "atoms": atoms, "rounds": rounds}
         self.atoms = atoms

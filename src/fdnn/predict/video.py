@@ -74,6 +74,8 @@ def magnify_video(
             if not opened.streams.video:
                 raise ImageError(f"{source}: holds no video")
             stream = opened.streams.video[0]
+            if stream.codec_context is None:
+                raise ImageError(f"{source}: holds a kind of video that cannot be decoded here")
             check_pixels(source, stream.width, stream.height, max_pixels)
             with av.open(str(temporary), "w") as result:
                 _transcode(opened, result, target.suffix.lower(), magnify, track)
@@ -112,7 +114,8 @@ def _transcode(
         else:
             frame = _magnified(item, magnify)
             if out_video is None:
-                out_video = _video_stream(result, video, frame, suffix)
+                turned = bool(item.rotation % 180)
+                out_video = _video_stream(result, video, frame, suffix, turned)
                 out_audio = _audio_stream(result, audio, opened.name, suffix)
             result.mux(out_video.encode(frame))
         if out_video is not None:
@@ -153,7 +156,7 @@ def _magnified(frame: Any, magnify: Magnify) -> Any:
     return large
 
 
-def _video_stream(result: Any, video: Any, frame: Any, suffix: str) -> Any:
+def _video_stream(result: Any, video: Any, frame: Any, suffix: str, turned: bool) -> Any:
     encoder, options = ENCODERS.get(suffix, ENCODERS[""])
     stream = result.add_stream(encoder, rate=video.average_rate or 25, options=options)
     stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
@@ -162,8 +165,9 @@ def _video_stream(result: Any, video: Any, frame: Any, suffix: str) -> Any:
     for name in ("colorspace", "color_primaries", "color_trc"):
         setattr(context, name, getattr(video.codec_context, name))
     context.color_range = 1  # studio range, which from_ndarray and reformat make
-    if video.codec_context.sample_aspect_ratio:
-        context.sample_aspect_ratio = video.codec_context.sample_aspect_ratio
+    shape = video.codec_context.sample_aspect_ratio
+    if shape:  # of the pixels, which were turned with the picture
+        context.sample_aspect_ratio = 1 / shape if turned else shape
     return stream
 
 

@@ -32,9 +32,10 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
         axes.set_prop_cycle(color=colormaps["tab20"](range(20)))
         ends = []
         for run in (run for run in runs if run.scale == scale):
-            steps = [step for step, _ in run.curve]
-            for name in run.curve[0][1]:
-                psnr = [scores[name] for _, scores in run.curve]
+            # A resumed run may have been validated on other sets than before.
+            for name in dict.fromkeys(name for _, scores in run.curve for name in scores):
+                points = [(step, scores[name]) for step, scores in run.curve if name in scores]
+                steps, psnr = zip(*points, strict=True)
                 axes.plot(steps, psnr, ".-", label=f"{run.label}, {name}")
                 ends.append(psnr[-1])
         lowest = min(filter(math.isfinite, ends), default=-math.inf)
