@@ -60,17 +60,22 @@ def main(args: Sequence[str] | None = None) -> int:
         default="r2017b",
         help="which MATLAB to reproduce (r2017b)",
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace images that exist")
     options = parser.parse_args(args)
     if options.scale < 2:
         parser.error(f"--scale must be at least 2, got {options.scale}")
     files = list_images(options.source)
     targets = [options.target / f"{file.stem}.png" for file in files]
     written = [*targets, *((options.hr / t.name for t in targets) if options.hr else ())]
-    if len(set(written)) < len(written):
-        raise UserError("two results would get the same name; rename the images")
-    overwritten = {t.resolve() for t in written} & {f.resolve() for f in files}
-    if overwritten:
+    results = {path.resolve() for path in written}
+    if len(results) < len(written):
+        raise UserError(
+            "two results would get the same name; rename the images, or choose another --hr"
+        )
+    if overwritten := results & {f.resolve() for f in files}:
         raise UserError(f"{overwritten.pop()} would be overwritten; choose another folder")
+    if not options.overwrite and (present := [path for path in written if path.exists()]):
+        raise UserError(f"{present[0]} exists; choose another folder, or add --overwrite")
     for file, target in zip(files, targets, strict=True):
         hr = modcrop(read_image(file), options.scale, file)
         write_image(target, shrink(hr, options.scale, options.generation))

@@ -95,6 +95,10 @@ def test_the_same_images_make_the_same_shards(noisy, shards, tmp_path) -> None:
 def test_damage_is_named(noisy, shards, s3, tmp_path, capsys) -> None:
     assert shard([str(noisy), "--output", str(shards)]) == 1
     assert "exists; choose another folder" in capsys.readouterr().err
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "000000.tar").write_bytes(b"mine")
+    assert shard([str(noisy), "--output", str(tmp_path / "own")]) == 1
+    assert "000000.tar exists; choose another folder" in capsys.readouterr().err
     file = shards / "000001.tar"
     file.write_bytes(file.read_bytes()[:-3000])
     with pytest.raises(UserError, match=r"000001\.tar: damaged \(\d+ bytes\)"):

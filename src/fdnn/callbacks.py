@@ -114,7 +114,7 @@ class PictureStrips(pl.Callback):
         """Draw with the weights that are about to be scored, if it is time."""
         fitting = trainer.state.fn == "fit"
         due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        if trainer.sanity_checking or (fitting and not due):
+        if trainer.sanity_checking or trainer.fast_dev_run or (fitting and not due):  # type: ignore[attr-defined]
             return
         if trainer.is_global_zero:
             self.draw(trainer, pl_module)

@@ -1,4 +1,4 @@
-"""The command line: fit, validate, test, predict."""
+"""The command line: fit, validate, test, predict, and the tools that need no Trainer."""
 
 from __future__ import annotations
 

@@ -144,15 +144,15 @@ def write_shards(names: Sequence[str], folder: Path, megabytes: int) -> Shards:
         megabytes: Size at which a new shard is begun.
 
     Raises:
-        UserError: If there is an index already, or WebDataset is not installed.
+        UserError: If there is an index or a .tar already, or WebDataset is not installed.
     """
     try:
         from webdataset import ShardWriter
     except ImportError:
         raise UserError(f"writing shards needs webdataset; {_INSTALL}") from None
     index = folder / INDEX
-    if index.exists():
-        raise UserError(f"{index} exists; choose another folder, or delete this one")
+    if present := [path for path in (index, *sorted(folder.glob("*.tar"))) if path.exists()]:
+        raise UserError(f"{present[0]} exists; choose another folder, or delete this one")
     paths = [path for name in names for path in find_set(name).paths]
     folder.mkdir(parents=True, exist_ok=True)
     pattern = str(folder).replace("%", "%%") + "/%06d.tar"

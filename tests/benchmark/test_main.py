@@ -1,5 +1,4 @@
 import json
-import sys
 from functools import partial
 
 from fdnn import module
@@ -20,8 +19,7 @@ def test_all_tables_on_tiny_sizes(monkeypatch, tmp_path, capsys) -> None:
         monkeypatch.setattr(holder, "compiler_works", lambda _: False)
     output = tmp_path / "speed.json"
     options = ["--scales", "3", "--repeats", "1", "--output", str(output)]
-    monkeypatch.setattr(sys, "argv", ["benchmark", *options])
-    main()
+    assert main(options) == 0
     text = capsys.readouterr().out
     for title in ("Training step x3, 2 pairs of 8x8", "Inference x3 to 24x18", "overhead"):
         assert title in text

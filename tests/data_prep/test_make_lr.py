@@ -29,14 +29,19 @@ def test_depth_and_channels(random) -> None:
     [
         (["gone", "out", "--scale", "3"], "no such image folder"),
         (["photos", "photos", "--scale", "3"], "overwritten"),
+        (["photos", "out", "--scale", "3", "--hr", "out/../out"], "the same name"),
+        (["photos", "own", "--scale", "3"], "own/photo1.png exists"),
         (["wide", "out", "--scale", "3", "--generation", "legacy_uint8"], "8-bit images only"),
     ],
 )
 def test_mistakes(photos, tmp_path, monkeypatch, capsys, arguments, message) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wide").mkdir()
+    (tmp_path / "own").mkdir()
     Image.fromarray(np.zeros((9, 9), np.uint16)).save(tmp_path / "wide" / "x.png")
+    (tmp_path / "own" / "photo1.png").write_bytes(b"mine")
     assert main(arguments) == 1
+    assert (tmp_path / "own" / "photo1.png").read_bytes() == b"mine"
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert message in error

@@ -106,6 +106,13 @@ def test_a_mistake_gives_one_line(tmp_path, capsys) -> None:
     assert error.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["benchmark.json", "run.json"])
+def test_a_record_that_is_none_gives_one_line(measured, tmp_path, capsys, name) -> None:
+    (measured / name).write_text("3")
+    assert main(["report", str(measured), "--output", str(tmp_path / "r.md")]) == 1
+    assert f"{name} holds no JSON object" in capsys.readouterr().err
+
+
 def test_command_stays_short(tmp_path) -> None:
     for name in ("a/x", "a/y", "b/z", "b/not_given"):
         (tmp_path / name).mkdir(parents=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +17,14 @@ from rich.table import Table
 
 from fdnn.benchmark import inference, limit, training
 from fdnn.benchmark.timing import Timing, as_dict
+from fdnn.errors import one_line
 from fdnn.models import FDNN
 from fdnn.provenance import hardware, versions
 
 
-def main() -> None:
-    """Measure, print, write."""
+@one_line
+def main(args: Sequence[str] | None = None) -> int:
+    """Measure, print, write; returns the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m fdnn.benchmark",
         description="Time training and inference beside the literal network (every layer an "
@@ -31,11 +35,13 @@ def main() -> None:
     parser.add_argument("--scales", type=int, nargs="+", default=[2, 3, 4], choices=[2, 3, 4])
     parser.add_argument("--repeats", type=int, default=5, help="turns of each alternative")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write all figures as JSON")
-    options = parser.parse_args()
+    options = parser.parse_args(args)
     if options.repeats < 1:
         parser.error(f"--repeats must be at least 1, got {options.repeats}")
     if options.output and not options.output.parent.is_dir():
         parser.error(f"--output: no folder {options.output.parent}")
+    if options.output and options.output.is_dir():
+        parser.error(f"--output {options.output} is a folder; name a file")
     warnings.filterwarnings("ignore")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     console = Console(width=120)
@@ -74,6 +80,7 @@ def main() -> None:
     if options.output:
         options.output.write_text(json.dumps(result, indent=1) + "\n")
         console.print(f"written to {options.output}", highlight=False)
+    return 0
 
 
 def _ms(timing: Timing) -> str:
@@ -138,4 +145,4 @@ def _inference(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

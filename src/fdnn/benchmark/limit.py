@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from fdnn.benchmark.timing import alternate
+from fdnn.benchmark.timing import alternate, device
 from fdnn.models import FDNN
 
 #: Batch, height and width of the inputs that are tried; the best rate counts.
@@ -22,12 +22,12 @@ def convolution_rate(precision: torch.dtype, repeats: int) -> dict[str, float]:
         Floating-point operations a second, ``forward`` and ``both`` (forward + backward), two
         operations for a multiplication with its addition.
     """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    kernel = torch.nn.Conv2d(64, 64, 3, padding=1, device=device, dtype=precision)
+    place = device()
+    kernel = torch.nn.Conv2d(64, 64, 3, padding=1, device=place, dtype=precision)
     kernel = kernel.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     best = {"forward": 0.0, "both": 0.0}
     for n, h, w in SHAPES:
-        x = torch.randn(n, 64, h, w, device=device, dtype=precision)
+        x = torch.randn(n, 64, h, w, device=place, dtype=precision)
         x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
         gradient = torch.randn_like(x)
 

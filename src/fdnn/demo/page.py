@@ -131,7 +131,7 @@ def build(networks: Mapping[str, Network]) -> gr.Blocks:
 def _inputs(networks: Mapping[str, Network], tab: str, text: str) -> tuple[Any, Any, Any]:
     upload = gr.File(
         label="Image",
-        file_types=sorted(EXTENSIONS),
+        file_types=sorted(EXTENSIONS - {".gif"}),
         type="filepath",
         height=150,
         elem_id=f"{tab}-upload",

@@ -1,7 +1,8 @@
 """Video in and out through PyAV (FFmpeg); the extra ``fdnn[video]``.
 
 The first video stream is magnified frame by frame, in 8 bits; the first audio stream is copied
-as it is. Other streams, such as subtitles, are not kept. H.264 (and VP9 in WebM) stores
+as it is. Other streams, such as subtitles, transparency, and what the container says of itself
+(title, date, place) are not kept. H.264 (and VP9 in WebM) stores
 colour at half the size, so that an odd height or width loses its last row or column.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fdnn.published import Score
+from fdnn.published import NAMES, Score
 from fdnn.results.records import SETS
 
 #: Decimals of PSNR and SSIM: measured, printed in the paper.
@@ -57,4 +57,4 @@ def cell(ours: Score | None, printed: tuple[float, float | None] | None, *below:
 def system(model: str) -> str:
     """Name a network as prose does, such as ``FDNN plus + self-ensemble``."""
     name, *rest = model.split(" + ")
-    return " + ".join([{"APlus": "A+", "FDNNPlus": "FDNN plus"}.get(name, name), *rest])
+    return " + ".join([(NAMES | {"FDNNPlus": "FDNN plus"}).get(name, name), *rest])
