@@ -11,15 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from fdnn.card import page
 from fdnn.errors import ImageError, UserError, one_line
 from fdnn.evaluation import score
 from fdnn.files.digest import sha256
-from fdnn.images import luma, modcrop, read_image
+from fdnn.images import read_image
+from fdnn.luma import luma, modcrop, plane
 from fdnn.metrics import SetScores
 from fdnn.models import Network
 from fdnn.models.network import MAX_SCALE
@@ -51,7 +50,7 @@ def hr_images(images: ImageSet, scale: int) -> list[Tensor]:
                 f"{path}: {y.shape[1]}x{y.shape[0]} is too small to be fitted to at x{scale}: "
                 f"at least {SMALLEST * scale} pixels a side are needed; leave it out"
             )
-        found.append(torch.from_numpy(np.ascontiguousarray(modcrop(y, scale)))[None, None] / 255)
+        found.append(plane(modcrop(y, scale)) / 255)
     return found
 
 

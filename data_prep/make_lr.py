@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from fdnn.errors import UserError, one_line
-from fdnn.images import Array, list_images, modcrop, read_image, write_image
+from fdnn.images import Array, list_images, read_image, write_image
+from fdnn.luma import modcrop
 from fdnn.resize import MatlabGeneration, imresize
 
 

@@ -5,7 +5,8 @@ from PIL import Image
 
 from fdnn.errors import ImageError
 from fdnn.evaluation import BenchmarkImages, score
-from fdnn.images import luma, modcrop, read_image
+from fdnn.images import read_image
+from fdnn.luma import luma, modcrop
 from fdnn.models import Bicubic
 from fdnn.resize import imresize
 from fdnn.sets import find_set

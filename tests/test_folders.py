@@ -9,7 +9,8 @@ from skimage.metrics import peak_signal_noise_ratio
 from fdnn.cli import main
 from fdnn.evaluation import score
 from fdnn.folders import score_folder
-from fdnn.images import luma, modcrop, read_image
+from fdnn.images import read_image
+from fdnn.luma import luma, modcrop
 from fdnn.metrics import to_8_bit
 from fdnn.models import Bicubic
 from fdnn.resize import imresize

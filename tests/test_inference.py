@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from fdnn.images import luma
 from fdnn.inference import pieces, upscale_luma, upscale_pixels, upscale_planes
+from fdnn.luma import luma
 from fdnn.models import FDNN, Bicubic
 
 SIZES = [(1, 1), (1, 9), (7, 5), (40, 33), (31, 64)]

@@ -2,7 +2,8 @@ import numpy as np
 from skimage.metrics import peak_signal_noise_ratio
 
 from fdnn import pictures
-from fdnn.images import luma, read_image
+from fdnn.images import read_image
+from fdnn.luma import luma
 from fdnn.models import Bicubic
 from fdnn.pictures import comparison, shrink
 from fdnn.sets import find_set

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from fdnn.errors import ImageError
-from fdnn.images import luma, modcrop, read_image
+from fdnn.images import read_image
+from fdnn.luma import luma, modcrop, plane
 from fdnn.metrics import WINDOW, BenchmarkScores, SetScores
 from fdnn.models import Network
 from fdnn.resize import imresize
@@ -49,7 +49,7 @@ class BenchmarkImages(Dataset[dict[str, Any]]):
                 f"{path}: {whole.shape[1]}x{whole.shape[0]} is too small to be scored at "
                 f"x{self.scale}; at least {smallest + self.scale - 1} pixels a side are needed"
             )
-        image = torch.from_numpy(np.ascontiguousarray(hr))[None, None]
+        image = plane(hr)
         lr = imresize(image, 1 / self.scale)
         return {"index": torch.tensor([index]), "lr": lr.float() / 255, "hr": image}
 

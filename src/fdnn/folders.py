@@ -19,7 +19,8 @@ from torch import Tensor
 
 from fdnn import report
 from fdnn.errors import ImageError, UserError, one_line
-from fdnn.images import Array, list_images, luma, modcrop, read_image, split_alpha
+from fdnn.images import Array, list_images, read_image
+from fdnn.luma import luma, modcrop, plane, split_alpha
 from fdnn.metrics import WINDOW, BenchmarkScores, SetScores
 from fdnn.sets import ImageSet, find_set
 
@@ -72,9 +73,7 @@ def _pair(sr_file: Path, hr_file: Path, scale: int) -> tuple[Tensor, Tensor]:
     if min(hr.shape[:2]) < WINDOW + 2 * scale:
         raise ImageError(f"{hr_file}: {hr.shape[1]}x{hr.shape[0]} is too small to be scored")
     gray = split_alpha(hr)[0].ndim == 2
-    values = (_gray(sr) if gray else luma(sr), luma(hr))
-    planes = [torch.from_numpy(np.ascontiguousarray(each))[None, None] for each in values]
-    return planes[0], planes[1]
+    return plane(_gray(sr) if gray else luma(sr)), plane(luma(hr))
 
 
 def _gray(image: Array) -> Array:

@@ -25,7 +25,8 @@ from rich.progress import track
 from fdnn.errors import ImageError, UserError
 from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
-from fdnn.images import Array, count_pixels, luma, modcrop, read_image
+from fdnn.images import Array, count_pixels, read_image
+from fdnn.luma import luma, modcrop
 from fdnn.metrics import to_8_bit
 from fdnn.resize import imresize
 from fdnn.shards import Member, Shards

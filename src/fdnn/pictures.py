@@ -10,8 +10,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from fdnn.images import Array, luma, modcrop, read_image, split_alpha
+from fdnn.images import Array, read_image
 from fdnn.inference import upscale_pixels
+from fdnn.luma import luma, modcrop, plane, split_alpha
 from fdnn.metrics import psnr, shave, ssim, to_8_bit
 from fdnn.models import Bicubic, Network
 from fdnn.resize import imresize
@@ -30,7 +31,7 @@ def shrink(image: Array, scale: int) -> Array:
 
 
 def _planes(image: Array) -> Tensor:
-    return to_8_bit(torch.from_numpy(luma(image).copy())[None, None])
+    return to_8_bit(plane(luma(image)))
 
 
 def _decibels(image: Array, hr: Array, scale: int) -> float:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from fdnn.export.graphs import RGB, Luma, build
-from fdnn.images import rgb_to_ycbcr, ycbcr_to_rgb
+from fdnn.luma import rgb_to_ycbcr, ycbcr_to_rgb
 from fdnn.models import FDNN
 from fdnn.resize import imresize
 

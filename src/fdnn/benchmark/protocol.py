@@ -20,7 +20,8 @@ from rich.table import Table
 from torch import Tensor
 
 from fdnn.errors import one_line
-from fdnn.images import Array, luma, modcrop, read_image, rgb_to_ycbcr, split_alpha, ycbcr_to_rgb
+from fdnn.images import Array, read_image
+from fdnn.luma import luma, modcrop, plane, rgb_to_ycbcr, split_alpha, ycbcr_to_rgb
 from fdnn.metrics import PEAK, psnr, shave, ssim, to_8_bit
 from fdnn.models import Bicubic, Network
 from fdnn.resize import imresize
@@ -32,10 +33,6 @@ from fdnn.weights import load
 Planes = Callable[[Array, Network], tuple[Tensor, Tensor]]
 
 
-def _plane(image: Array) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image, dtype=np.float64))[None, None]
-
-
 def _run(net: Network, lr: Tensor) -> Tensor:
     sr: Tensor = net(lr.float() / PEAK)
     return sr.double() * PEAK
@@ -43,13 +40,13 @@ def _run(net: Network, lr: Tensor) -> Tensor:
 
 def standard(image: Array, net: Network) -> tuple[Tensor, Tensor]:
     """Follow the protocol."""
-    hr = _plane(luma(image))
+    hr = plane(luma(image))
     return _run(net, imresize(hr, 1 / net.scale)), hr
 
 
 def lr_rounded(image: Array, net: Network) -> tuple[Tensor, Tensor]:
     """Round LR to 8 bits, as an image file does."""
-    hr = _plane(luma(image))
+    hr = plane(luma(image))
     return _run(net, to_8_bit(imresize(hr, 1 / net.scale))), hr
 
 
@@ -57,7 +54,7 @@ def _shrunk_by(shrink: Callable[[Array, tuple[int, int]], Array]) -> Planes:
     def planes(image: Array, net: Network) -> tuple[Tensor, Tensor]:
         y = luma(image)
         size = (y.shape[1] // net.scale, y.shape[0] // net.scale)
-        return _run(net, _plane(shrink(y, size))), _plane(y)
+        return _run(net, plane(shrink(y, size))), plane(y)
 
     return planes
 
@@ -65,14 +62,14 @@ def _shrunk_by(shrink: Callable[[Array, tuple[int, int]], Array]) -> Planes:
 def full_range(image: Array, net: Network) -> tuple[Tensor, Tensor]:
     """Take JPEG's luma (0..255), as Pillow's ``convert("L")`` does."""
     colour, _ = split_alpha(image)
-    hr = _plane(np.asarray(Image.fromarray(colour).convert("L")))
+    hr = plane(np.asarray(Image.fromarray(colour).convert("L")))
     return _run(net, imresize(hr, 1 / net.scale)), hr
 
 
 def without_16(image: Array, net: Network) -> tuple[Tensor, Tensor]:
     """Forget the offset of 16 of studio range."""
     colour, _ = split_alpha(image)
-    hr = _plane(luma(image) - (16 if colour.ndim == 3 else 0))
+    hr = plane(luma(image) - (16 if colour.ndim == 3 else 0))
     return _run(net, imresize(hr, 1 / net.scale)), hr
 
 

@@ -27,8 +27,9 @@ from fdnn.cost import multiply_adds, parameters
 from fdnn.errors import one_line
 from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
-from fdnn.images import luma, read_image
+from fdnn.images import read_image
 from fdnn.inference import upscale_luma
+from fdnn.luma import luma
 from fdnn.metrics import PEAK
 from fdnn.provenance import hardware, versions
 from fdnn.results.records import SPEED_NAME

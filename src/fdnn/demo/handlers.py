@@ -15,8 +15,9 @@ from fdnn.engines import Engined
 from fdnn.errors import UserError
 from fdnn.evaluation import score
 from fdnn.files.metadata import Metadata
-from fdnn.images import Array, luma, modcrop, read_picture, split_alpha, write_image
+from fdnn.images import Array, read_picture, write_image
 from fdnn.inference import upscale_luma, upscale_pixels
+from fdnn.luma import luma, modcrop, split_alpha
 from fdnn.models import Bicubic, Network
 from fdnn.pictures import shrink
 from fdnn.sets import ImageSet

@@ -18,7 +18,8 @@ from torch import Tensor
 from fdnn.errors import ImageError, UserError
 from fdnn.evaluation import BenchmarkImages
 from fdnn.export.graphs import Graph
-from fdnn.images import luma, modcrop, read_image, rgb_to_ycbcr, split_alpha, ycbcr_to_rgb
+from fdnn.images import read_image
+from fdnn.luma import luma, modcrop, rgb_to_ycbcr, split_alpha, ycbcr_to_rgb
 from fdnn.metrics import psnr, shave, to_8_bit
 from fdnn.models import Network
 from fdnn.resize import imresize
