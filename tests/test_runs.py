@@ -223,7 +223,7 @@ def test_the_last_state_is_kept_whichever_callbacks_are_given(tiny, callbacks) -
     assert checkpoint["global_step"] == 6
 
 
-def test_a_finished_run_resumed_is_the_same(tiny, tmp_path) -> None:
+def test_a_finished_run_resumed_is_the_same(tiny, tmp_path, caplog) -> None:
     save_weights(FDNN(2, channels=4), tmp_path / "begin" / FILE_NAME)
     assert main(["fit", *tiny, "--model.start", "begin"]) == 0
     assert main(["fit", *tiny, "--model.start", "begin", "--ckpt_path", "last"]) == 0
@@ -232,6 +232,11 @@ def test_a_finished_run_resumed_is_the_same(tiny, tmp_path) -> None:
     records = [json.loads((run(i) / "run.json").read_text()) for i in (0, 1)]
     assert records[0]["started_from"]["path"] == f"begin/{FILE_NAME}"
     assert records[1]["started_from"] == records[0]["started_from"]
+    # Its folder has no checkpoint, as it made no step: that is no fault of a later one.
+    more = ["--trainer.max_epochs", "3", "--ckpt_path", "last"]
+    assert main(["fit", *tiny, "--model.start", "begin", *more]) == 0
+    assert "ended before" not in caplog.text
+    assert json.loads((run(2) / "run.json").read_text())["steps"] == 9
 
 
 @pytest.mark.parametrize(

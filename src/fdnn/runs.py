@@ -19,7 +19,7 @@ from fdnn.errors import UserError
 from fdnn.files.atomic import replacing
 from fdnn.models import Network
 from fdnn.provenance import RECORD_NAME
-from fdnn.weights import check_network, read_weights
+from fdnn.weights import FILE_NAME, check_network, read_weights
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,9 @@ def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
                 damaged.append(f"{path}: holds no state of a training")
             else:
                 intact.append((steps, path))
-        if not intact and len(damaged) == known and (folder / RECORD_NAME).is_file():
+        begun, finished = ((folder / name).is_file() for name in (RECORD_NAME, FILE_NAME))
+        # One that was finished without a checkpoint had no step to make: it went on from another's.
+        if not intact and len(damaged) == known and begun and not finished:
             damaged.append(f"{folder}: ended before its first checkpoint")
         if intact:
             return max(intact, key=lambda each: (each[0], each[1].name == LAST))[1], damaged
