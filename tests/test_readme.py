@@ -57,6 +57,18 @@ def test_what_one_pass_misses_is_what_the_text_says(label, scale, missed) -> Non
     assert found == missed
 
 
+@pytest.mark.parametrize("label", ["fdnn_x2", "fdnn_plus_x2"])
+def test_at_x2_vdsr_is_passed_but_for_b100(label) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    vdsr = re.search(r"^\| VDSR x2 .* as published \| (.*) \|$", text, re.MULTILINE)
+    assert vdsr
+    sets = json.loads((ROOT / "checkpoints" / label / "benchmark.json").read_text())["sets"]
+    for name, cell in zip(SETS, vdsr[1].split(" | "), strict=True):
+        psnr, ssim = map(float, cell.split(" / "))
+        above = sets[name]["psnr"] >= psnr, sets[name]["ssim"] >= ssim
+        assert above == ((False, False) if name == "B100" else (True, True))
+
+
 def test_the_papers_recipe_is_told_as_it_was_recorded() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     said = re.findall(r"ends at ([\d.]+),\s+([\d.]+) and ([\d.]+) dB", text)
