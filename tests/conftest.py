@@ -1,4 +1,5 @@
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from fdnn.callbacks import Throughput
 from fdnn.images import list_images
 from fdnn.pairs import PairStore
 
@@ -112,3 +114,21 @@ def tiny(photos, tmp_path, monkeypatch) -> list[str]:
     }
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
     return ["--config", "tiny.yaml"]
+
+
+@pytest.fixture
+def stop_after(monkeypatch) -> Callable[..., None]:
+    """Lets this process be told to stop while it trains, once: in the step after so many."""
+    start = Throughput.on_train_batch_start
+    sent: list[int] = []  # a second signal would end us at once
+
+    def arrange(steps: int, signum: int = signal.SIGTERM) -> None:
+        def told_to_stop(self: Throughput, trainer: Any, *args: Any) -> None:
+            if trainer.global_step == steps and not sent:
+                sent.append(signum)
+                os.kill(os.getpid(), signum)
+            start(self, trainer, *args)
+
+        monkeypatch.setattr(Throughput, "on_train_batch_start", told_to_stop)
+
+    return arrange

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from fdnn.callbacks import Throughput
 from fdnn.cli import main
 from fdnn.engines import compiler_works
 from fdnn.logs import MetricsFile, RunLogger
@@ -63,18 +62,10 @@ def test_killed_and_resumed_logs_the_same(compiled, tiny, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("step", [4, 2])  # of epochs of three; at their end validation comes first
-def test_stopped_in_an_epoch_and_resumed_logs_the_same(step, tiny, monkeypatch) -> None:
+def test_stopped_in_an_epoch_and_resumed_logs_the_same(step, tiny, stop_after) -> None:
     assert main(["fit", *tiny]) == 0
-    start = Throughput.on_train_batch_start
-
-    def told_to_stop(self, trainer, *args):
-        if trainer.global_step == step and signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-            os.kill(os.getpid(), signal.SIGTERM)
-        start(self, trainer, *args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Throughput, "on_train_batch_start", told_to_stop)
-        assert main(["fit", *tiny]) == 143
+    stop_after(step)
+    assert main(["fit", *tiny]) == 143
     assert main(["fit", *tiny, "--ckpt_path", "last"]) == 0
     assert_same(0, 2)
 

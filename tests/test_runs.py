@@ -3,7 +3,6 @@ import json
 import math
 import os
 import shutil
-import signal
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,6 @@ import yaml
 from safetensors.torch import load_file
 
 from fdnn import losses
-from fdnn.callbacks import Throughput
 from fdnn.cli import main
 from fdnn.models import FDNN, MSDEPC
 from fdnn.module import SuperResolution
@@ -259,18 +257,10 @@ def test_what_training_cannot_go_on_from(tiny, tmp_path, capsys, options, messag
 
 
 @pytest.mark.parametrize("inside", [False, True])
-def test_other_parts_of_a_step_only_begin_with_an_epoch(tiny, monkeypatch, capsys, inside) -> None:
-    start = Throughput.on_train_batch_start
-
-    def told_to_stop(self, trainer, *args):
-        if inside and trainer.global_step == 1:
-            os.kill(os.getpid(), signal.SIGTERM)
-        start(self, trainer, *args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Throughput, "on_train_batch_start", told_to_stop)
-        short = ["--trainer.max_epochs", "1"]
-        assert main(["fit", *tiny, *short]) == (143 if inside else 0)
+def test_other_parts_of_a_step_only_begin_with_an_epoch(tiny, stop_after, capsys, inside) -> None:
+    if inside:
+        stop_after(1)
+    assert main(["fit", *tiny, "--trainer.max_epochs", "1"]) == (143 if inside else 0)
     parts = ["--trainer.accumulate_grad_batches", "2", "--ckpt_path", "last"]
     assert main(["fit", *tiny, *parts]) == inside
     if inside:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from fdnn.callbacks import Throughput
 from fdnn.cli import main
 from fdnn.evaluator import Evaluator
 from fdnn.weights import FILE_NAME, load
@@ -24,26 +23,16 @@ PARTS = ["--trainer.accumulate_grad_batches", "2"]
     [(signal.SIGINT, 130, []), (signal.SIGTERM, 143, []), (signal.SIGTERM, 143, PARTS)],
 )
 def test_stopped_in_an_epoch_and_resumed_equals_uninterrupted(
-    signum, status, options, tiny, tmp_path, monkeypatch, capsys
+    signum, status, options, tiny, tmp_path, stop_after, capsys
 ) -> None:
     # So that the schedule's place matters:
     rising = ["--model.warmup_steps", "9", *options]
     assert main(["fit", *tiny, *rising]) == 0
 
-    with monkeypatch.context() as patch:
-        start = Throughput.on_train_batch_start
-        standard = [signal.default_int_handler, signal.SIG_DFL]  # what is set after the first
-
-        def told_to_stop(self, trainer, *args):
-            # Before the first part of the fifth step only; a second signal would end us at once.
-            if trainer.global_step == 4 and signal.getsignal(signum) not in standard:
-                os.kill(os.getpid(), signum)
-            start(self, trainer, *args)
-
-        patch.setattr(Throughput, "on_train_batch_start", told_to_stop)
-        handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-        assert main(["fit", *tiny, *rising]) == status
-        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
+    stop_after(4, signum)
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    assert main(["fit", *tiny, *rising]) == status
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
 
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -55,33 +44,18 @@ def test_stopped_in_an_epoch_and_resumed_equals_uninterrupted(
         assert torch.equal(value, resumed[key]), key
 
 
-def test_in_epochs_of_one_step(tiny, monkeypatch, capsys) -> None:
-    start = Throughput.on_train_batch_start
-
-    def told_to_stop(self, trainer, *args):
-        if trainer.global_step == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-        start(self, trainer, *args)
-
-    monkeypatch.setattr(Throughput, "on_train_batch_start", told_to_stop)
+def test_in_epochs_of_one_step(tiny, stop_after, capsys) -> None:
+    stop_after(2)
     one_step = ["--data.steps_per_epoch", "1", "--trainer.max_epochs", "9"]
     assert main(["fit", *tiny, *one_step]) == 143
     assert "after step 3" in capsys.readouterr().err
 
 
-def test_with_another_logger_the_file_is_named(tiny, monkeypatch, capsys) -> None:
+def test_with_another_logger_the_file_is_named(tiny, stop_after, capsys) -> None:
     logger = "{class_path: CSVLogger, init_args: {save_dir: elsewhere, name: mine}}"
     command = ["fit", *tiny, "--trainer.logger", logger]
-    with monkeypatch.context() as patch:
-        end = Throughput.on_train_batch_end
-
-        def told_to_stop(self, trainer, *args):
-            if trainer.global_step == 2:
-                os.kill(os.getpid(), signal.SIGTERM)
-            end(self, trainer, *args)
-
-        patch.setattr(Throughput, "on_train_batch_end", told_to_stop)
-        assert main(command) == 143
+    stop_after(1)
+    assert main(command) == 143
     file = capsys.readouterr().err.split()[-1]
     assert file == "elsewhere/mine/version_0/checkpoints/last.ckpt"
     assert main([*command, "--ckpt_path", file]) == 0

@@ -150,11 +150,10 @@ def check_resumable(path: Path, net: Network, optimizer: Optimizer, parts: int) 
         raise UserError(
             f"{path}: holds weights, but no state of their training; --model.start begins with them"
         )
-    begun_with = content.get(PARTS_KEY, parts)
-    epoch = content["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-    if begun_with != parts and not epoch["is_last_batch"]:
+    before = content.get(PARTS_KEY, parts)
+    if before != parts and not _at_an_epochs_end(content):
         raise UserError(
-            f"{path}: was written inside an epoch with accumulate_grad_batches={begun_with}, and "
+            f"{path}: was written inside an epoch with accumulate_grad_batches={before}, and "
             f"cannot go on with {parts} before the epoch ends"
         )
     if _options(states[0]["param_groups"]) != _options(optimizer.param_groups):
@@ -175,6 +174,11 @@ def check_resumable(path: Path, net: Network, optimizer: Optimizer, parts: int) 
                     there,
                     here,
                 )
+
+
+def _at_an_epochs_end(checkpoint: dict[str, Any]) -> bool:
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    return bool(progress["is_last_batch"])
 
 
 def _options(groups: list[dict[str, Any]]) -> list[tuple[set[str], int]]:
