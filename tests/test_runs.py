@@ -271,6 +271,7 @@ def test_batches_that_are_no_whole_steps_are_refused(tiny, capsys) -> None:
     options = ["--trainer.accumulate_grad_batches", "2", "--trainer.limit_train_batches", "5"]
     assert main(["fit", *tiny, *options]) == 1
     assert "leaves 5 batches an epoch" in capsys.readouterr().err
+    assert main(["fit", *tiny, *options[:2], "--trainer.fast_dev_run", "true"]) == 0
 
 
 def test_a_checkpoint_of_an_own_name_is_found(tiny) -> None:

@@ -229,7 +229,8 @@ class SuperResolution(Evaluator):
             UserError: If an epoch would end in a part of a step.
         """
         batches, parts = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
-        if batches != math.inf and batches % parts:
+        trial: bool = self.trainer.fast_dev_run  # type: ignore[attr-defined]
+        if batches != math.inf and batches % parts and not trial:
             raise UserError(
                 f"limit_train_batches leaves {batches} batches an epoch, which are no multiple of "
                 f"accumulate_grad_batches={parts}; change one of them"
