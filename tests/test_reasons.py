@@ -1,4 +1,5 @@
 import pytest
+import torch
 import wandb
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
@@ -17,6 +18,11 @@ from fdnn.reasons import reason
             RuntimeError("[gloo/transport/tcp/pair.cc:1] Connection closed. This is typically x"),
             "another process ended or cannot be reached ([gloo/transport/tcp/pair.cc:1] "
             "Connection closed.); see what it said. Go on with --ckpt_path last.",
+        ),
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has"),
+            "not enough memory on the GPU (CUDA out of memory); lower --data.batch_size, or "
+            "compute each batch in parts with --trainer.accumulate_grad_batches",
         ),
         (wandb.Error("no key."), "W&B: no key. Or go on with --wandb.mode offline."),
         (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +11,18 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from fdnn.engines import Engine, Precision, with_engine
+from fdnn.inference import full_float32
 from fdnn.metrics import BenchmarkScores, SetScores
 from fdnn.models import Network
 from fdnn.models.ensemble import SelfEnsemble
 from fdnn.predict.work import Work
 
 
-@contextmanager
-def full_float32(device: torch.device) -> Iterator[None]:
-    """Multiply float32 numbers as such: without autocast, and without NVIDIA's TF32.
-
-    The latter keeps 10 of their 23 binary digits, which moves scores by 0.002 dB.
-    """
-    allowed = torch.backends.cudnn.allow_tf32
-    torch.backends.cudnn.allow_tf32 = False
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        torch.backends.cudnn.allow_tf32 = allowed
-
-
 class Evaluator(pl.LightningModule):
     """Scores a network on whole images, and magnifies files with it.
 
-    Evaluation runs in float32 (:func:`full_float32`), whatever the precision of training, unless
-    ``engine_precision`` asks for less.
+    Evaluation runs in float32 (:func:`fdnn.inference.full_float32`), whatever the precision of
+    training, unless ``engine_precision`` asks for less.
 
     Args:
         net: Any network of :mod:`fdnn.models`.
@@ -159,8 +143,7 @@ class Evaluator(pl.LightningModule):
         if self.trainer.received_sigterm:  # Lightning's loop would not look
             raise SIGTERMException
         if batch is not None:
-            with full_float32(self.device):
-                self.work.do(self.runner, *batch)
+            self.work.do(self.runner, *batch)
 
     def on_predict_epoch_end(self) -> None:
         """Bring together what all processes did."""

@@ -6,6 +6,7 @@ Free of Lightning, so that using a trained network costs what PyTorch costs.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -27,6 +28,21 @@ TILE = 256
 INVISIBLE = 1 / 512
 
 Region = tuple[slice, slice]
+
+
+@contextmanager
+def full_float32(device: torch.device) -> Iterator[None]:
+    """Multiply float32 numbers as such: without autocast, and without NVIDIA's TF32.
+
+    The latter keeps 10 of their 23 binary digits, which moves scores by 0.002 dB.
+    """
+    allowed = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = allowed
 
 
 class Piece(NamedTuple):
@@ -193,7 +209,7 @@ def _magnify(net: Network, lr: Tensor) -> Tensor:
 def _run(net: Network, luma: Tensor) -> Tensor:
     own = next(net.parameters(), None)
     lr = luma[None].float() if own is None else luma[None].to(own.device, own.dtype)
-    with torch.inference_mode():
+    with torch.inference_mode(), full_float32(lr.device):
         sr: Tensor = net(lr)
     return sr[0].cpu().double()
 

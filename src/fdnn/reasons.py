@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from fdnn.errors import words
@@ -28,6 +29,11 @@ def reason(error: Exception) -> str | None:
         return (
             "LearningRateFinder cannot set the rate of an optimizer that the config names; leave "
             "it out, and set --model.optimizer.init_args.lr"
+        )
+    if isinstance(error, torch.OutOfMemoryError):
+        return (
+            f"not enough memory on the GPU ({text.partition('. ')[0]}); lower --data.batch_size, "
+            "or compute each batch in parts with --trainer.accumulate_grad_batches"
         )
     if isinstance(error, RuntimeError):
         # So does Lightning call a wrong name in a config.

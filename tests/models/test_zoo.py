@@ -21,6 +21,7 @@ from fdnn.models import (
     SRCNN,
     VDSR,
     Bicubic,
+    FDNNDeep,
     FDNNPlus,
     Mixed,
     Network,
@@ -41,6 +42,7 @@ NETWORKS = {
     "SML": lambda scale: SML(scale, layers=3, channels=4, clusters=3, atoms=5),
     "FDNN": lambda scale: FDNN(scale, channels=4),
     "FDNNPlus": lambda scale: FDNNPlus(scale, channels=4),
+    "FDNNDeep": lambda scale: FDNNDeep(scale, channels=4, pairs=2),
     "Bicubic": Bicubic,
 }
 #: Not trained but fitted, and tested in files of their own.

@@ -7,6 +7,7 @@ from fdnn.models.drcn import DRCN
 from fdnn.models.escn import ESCN
 from fdnn.models.espcn import ESPCN
 from fdnn.models.fdnn import FDNN
+from fdnn.models.fdnn_deep import FDNNDeep
 from fdnn.models.fdnn_plus import FDNNPlus
 from fdnn.models.fsrcnn import FSRCNN
 from fdnn.models.mixed import Mixed
@@ -32,6 +33,7 @@ __all__ = [
     "VDSR",
     "APlus",
     "Bicubic",
+    "FDNNDeep",
     "FDNNPlus",
     "Mixed",
     "Network",
