@@ -129,7 +129,8 @@ def up_and_fuse(x: Tensor, up: UpDeconv, fusion: nn.ConvTranspose2d) -> Tensor:
         ``(n, scale**2, h, w)``, ready for ``pixel_shuffle``.
     """
     rows = x.shape[2]
-    if not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+    trained = torch.is_grad_enabled() or torch.compiler.is_compiling()
+    if x.device.type == "cpu" and not trained:
         # scale**2 values of each channel stand for an LR pixel here: strips of few rows keep
         # them in the processor's cache, and memory small.
         rows = max(1, STRIP // (x.shape[0] * x.shape[3]))
