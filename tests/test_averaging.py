@@ -1,3 +1,5 @@
+from typing import Any
+
 import lightning.pytorch as pl
 import pytest
 import torch
@@ -31,3 +33,22 @@ def test_senseless_numbers() -> None:
     for decay, start in ((1.0, 0), (-0.1, 0), (0.9, -1)):
         with pytest.raises(ValueError, match="must lie in"):
             MovingAverage(decay, start)
+
+
+def test_counters_are_copied() -> None:
+    """Of batch normalisation: a mean of whole numbers would be cut off."""
+
+    class Counting(BoringModel):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("batches", torch.tensor(0))
+
+        def training_step(self, batch: torch.Tensor, batch_idx: int) -> Any:
+            self.batches += 1
+            return super().training_step(batch, batch_idx)
+
+    options = {"logger": False, "enable_checkpointing": False, "accelerator": "cpu"}
+    quiet = {"enable_progress_bar": False, "enable_model_summary": False, "limit_val_batches": 0}
+    model = Counting()
+    pl.Trainer(max_steps=9, callbacks=[MovingAverage(0.9)], **options, **quiet).fit(model)
+    assert model.batches == 9

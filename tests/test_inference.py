@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fdnn.inference import pieces, upscale_luma, upscale_pixels, upscale_planes
+from fdnn.inference import full_float32, pieces, upscale_luma, upscale_pixels, upscale_planes
 from fdnn.luma import luma
 from fdnn.models import FDNN, Bicubic
 
@@ -96,3 +96,25 @@ def test_bad_tile_and_shape(net) -> None:
     for tile, shape in ((0, (1, 2, 2)), (8, (5, 2, 2)), (8, (1, 0, 2)), (8, (2, 2))):
         with pytest.raises(ValueError, match=r"tile must|1 to 4 channels"):
             upscale_planes(net, torch.zeros(shape), tile=tile)
+
+
+def test_an_image_is_magnified_in_full_float32_whatever_the_caller_uses() -> None:
+    net = FDNN(2, channels=8)
+    image = torch.rand(1, 9, 8)
+    expected = upscale_planes(net, image)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(upscale_planes(net, image), expected)
+
+
+@pytest.mark.filterwarnings("ignore:User provided device_type")
+@pytest.mark.parametrize("before", ["none", "tf32", "ieee"])
+def test_tf32_is_off_on_a_gpu_and_as_before_afterwards(before) -> None:
+    switch = torch.backends.cudnn.conv
+    default = switch.fp32_precision
+    switch.fp32_precision = before
+    try:
+        with full_float32(torch.device("cuda")):
+            assert switch.fp32_precision == "ieee"
+        assert switch.fp32_precision == before
+    finally:
+        switch.fp32_precision = default

@@ -41,14 +41,15 @@ def test_the_paper_is_met_as_the_text_says() -> None:
 @pytest.mark.parametrize(
     ("label", "scale", "missed"),
     [
-        ("fdnn_plus_x4", 4, set()),
-        ("fdnn_x4", 4, set()),
-        ("fdnn_plus_x3", 3, {"Set5 SSIM", "B100 PSNR"}),
-        ("fdnn_x3", 3, {"Set5 SSIM", "B100 PSNR"}),
+        ("checkpoints/fdnn_plus_x4", 4, set()),
+        ("checkpoints/fdnn_x4", 4, set()),
+        ("checkpoints/fdnn_plus_x3", 3, {"B100 PSNR"}),
+        ("checkpoints/fdnn_x3", 3, {"Set5 SSIM", "B100 PSNR"}),
+        ("docs/runs/fdnn_plus_x3_self_ensemble", 3, set()),
     ],
 )
-def test_what_one_pass_misses_is_what_the_text_says(label, scale, missed) -> None:
-    sets = json.loads((ROOT / "checkpoints" / label / "benchmark.json").read_text())["sets"]
+def test_what_is_missed_is_what_the_text_says(label, scale, missed) -> None:
+    sets = json.loads((ROOT / label / "benchmark.json").read_text())["sets"]
     found = set()
     for name in SETS:
         psnr, ssim = best(name, scale)
@@ -58,15 +59,15 @@ def test_what_one_pass_misses_is_what_the_text_says(label, scale, missed) -> Non
 
 
 @pytest.mark.parametrize("label", ["fdnn_x2", "fdnn_plus_x2"])
-def test_at_x2_vdsr_is_passed_but_for_b100(label) -> None:
+def test_at_x2_vdsr_is_passed(label) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     vdsr = re.search(r"^\| VDSR x2 .* as published \| (.*) \|$", text, re.MULTILINE)
     assert vdsr
     sets = json.loads((ROOT / "checkpoints" / label / "benchmark.json").read_text())["sets"]
     for name, cell in zip(SETS, vdsr[1].split(" | "), strict=True):
         psnr, ssim = map(float, cell.split(" / "))
-        above = sets[name]["psnr"] >= psnr, sets[name]["ssim"] >= ssim
-        assert above == ((False, False) if name == "B100" else (True, True))
+        assert sets[name]["psnr"] >= psnr
+        assert sets[name]["ssim"] >= ssim
 
 
 def test_the_papers_recipe_is_told_as_it_was_recorded() -> None:

@@ -20,9 +20,10 @@ from fdnn.reasons import reason
             "Connection closed.); see what it said. Go on with --ckpt_path last.",
         ),
         (
-            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has"),
-            "not enough memory on the GPU (CUDA out of memory); lower --data.batch_size, or "
-            "compute each batch in parts with --trainer.accumulate_grad_batches",
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has x"),
+            "not enough memory on the GPU (Tried to allocate 2 GiB); to train, lower "
+            "--data.batch_size or compute each batch in parts with "
+            "--trainer.accumulate_grad_batches; else use --trainer.accelerator cpu",
         ),
         (wandb.Error("no key."), "W&B: no key. Or go on with --wandb.mode offline."),
         (

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
@@ -29,22 +27,16 @@ class MovingAverage(WeightAveraging):
         if not 0 <= decay < 1 or start < 0:
             raise ValueError(f"decay={decay} must lie in [0, 1), start={start} be at least 0")
 
-        def average(before: Any, current: Any, steps: Tensor) -> None:
+        def average(before: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
             if not before[0].is_floating_point():  # batch normalisation counts its batches
                 torch._foreach_copy_(before, current)
                 return
+            # Not as a number, for which a GPU would have to finish its work.
             share = torch.where(steps > start, decay, 0.0)
             torch._foreach_mul_(before, share)
             torch._foreach_add_(before, torch._foreach_mul(current, 1 - share))
 
         super().__init__(multi_avg_fn=average)
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Begin with the current weights."""
-        super().setup(trainer, pl_module, stage)
-        if self._average_model is not None:
-            # It is compared with 0 in every step: a GPU would have to finish its work first.
-            self._average_model.n_averaged = self._average_model.n_averaged.cpu()
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the average also where a finished run was resumed: no training, no end of it."""

@@ -160,7 +160,7 @@ class PairStore:
 
     def _make(self) -> Iterator[Pair]:
         """Make all pairs in order, several files at a time."""
-        # Teachers use all processors by themselves.
+        # Teachers use all processors, or the GPU, by themselves.
         with ThreadPoolExecutor(max_workers=1 if self.teachers else os.cpu_count()) as pool:
             files = self._files()
             waiting = [pool.submit(self._pairs_of, file) for file in islice(files, 8)]

@@ -31,9 +31,11 @@ def reason(error: Exception) -> str | None:
             "it out, and set --model.optimizer.init_args.lr"
         )
     if isinstance(error, torch.OutOfMemoryError):
+        tried = text.partition(". ")[2].partition(". ")[0] or text
         return (
-            f"not enough memory on the GPU ({text.partition('. ')[0]}); lower --data.batch_size, "
-            "or compute each batch in parts with --trainer.accumulate_grad_batches"
+            f"not enough memory on the GPU ({tried}); to train, lower --data.batch_size or compute "
+            "each batch in parts with --trainer.accumulate_grad_batches; else use "
+            "--trainer.accelerator cpu"
         )
     if isinstance(error, RuntimeError):
         # So does Lightning call a wrong name in a config.

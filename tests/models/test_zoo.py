@@ -85,6 +85,8 @@ def test_scales_out_of_range_are_refused(name: str, scale: int) -> None:
         ("MSDEPC", {"channels": 0}),
         ("SRCNN", {"filters": [0, 0]}),
         ("ESPCN", {"filters": [0, 4]}),
+        ("FDNNDeep", {"channels": 0}),
+        ("FDNNDeep", {"pairs": 0}),
         ("FSRCNN", {"s": 0}),
         ("FSRCNN", {"m": -1}),
         ("DEGREE2", {"steps": -1}),

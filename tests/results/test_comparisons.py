@@ -38,6 +38,7 @@ def test_cells() -> None:
     assert cell(None, (29.0, 0.85), "more") == "(29.00)<br>(0.8500)<br>more"
     assert signed(-0.00004, 4) == "+0.0000"
     assert system("FDNNPlus + self-ensemble") == "FDNN plus + self-ensemble"
+    assert system("FDNNDeep") == "FDNN deep"
     assert system("APlus") == "A+"
 
 
@@ -49,6 +50,7 @@ def test_table_3_has_a_row_for_each_system_by_quality() -> None:
             "parameters": 295617,
             "steps": 32000,
             "hours": 0.5,
+            "hardware": "A processor (2 threads), A card",
             "started_from": {"sha256": "0"},
         },
     )
@@ -68,7 +70,7 @@ def test_table_3_has_a_row_for_each_system_by_quality() -> None:
         f"({psnr:.2f})<br>({ssim:.4f})"
         for psnr, ssim in (by_scale[3] for by_scale in TABLE_3["SRCNN"].values())
     ]]  # fmt: skip
-    assert found[-1][:5] == ["FDNN plus", "plus_x3", "295,617", "32,000 +", "30.0"]
+    assert found[-1][:5] == ["FDNN plus", "plus_x3", "295,617", "32,000 +", "30.0, A card"]
     # Stages on the way have a table of their own, without the rows of what was not tested.
     assert [row[0] for row in rows(stages([plus, aplus], 3, []))] == ["A+", "FDNN plus"]
     assert stages([plus], 4, []) == ""

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-#: LR pixels that :func:`up_and_fuse` takes at once when nothing is trained.
+#: LR pixels that :func:`up_and_fuse` takes at once on the processor when nothing is trained.
 STRIP = 2048
 
 
@@ -129,8 +129,8 @@ def up_and_fuse(x: Tensor, up: UpDeconv, fusion: nn.ConvTranspose2d) -> Tensor:
         ``(n, scale**2, h, w)``, ready for ``pixel_shuffle``.
     """
     rows = x.shape[2]
-    trained = torch.is_grad_enabled() or torch.compiler.is_compiling()
-    if x.device.type == "cpu" and not trained:
+    eager = not (torch.is_grad_enabled() or torch.compiler.is_compiling())
+    if eager and x.device.type == "cpu":
         # scale**2 values of each channel stand for an LR pixel here: strips of few rows keep
         # them in the processor's cache, and memory small.
         rows = max(1, STRIP // (x.shape[0] * x.shape[3]))

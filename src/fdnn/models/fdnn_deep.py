@@ -38,13 +38,15 @@ class FDNNDeep(Network):
         pairs: Pairs of layers, each with a skip connection around it.
 
     Raises:
-        ValueError: If ``scale`` is none of these.
+        ValueError: If ``scale`` is none of these, or another number below 1.
     """
 
-    def __init__(self, scale: int, channels: int = 128, pairs: int = 12) -> None:
+    def __init__(self, scale: int, channels: int = 128, pairs: int = 8) -> None:
         super().__init__(scale)
         if BLOCK % scale**2:
             raise ValueError(f"scale must be one of [2, 3, 4, 6, 8], got {scale}")
+        if channels < 1 or pairs < 1:
+            raise ValueError(f"channels={channels} and pairs={pairs} must be at least 1")
         self.arguments |= {"channels": channels, "pairs": pairs}
         self.first = SameDeconv(1, channels, 3, 1)
         self.restore = nn.ModuleList(SameDeconv(channels, channels, 3, 1) for _ in range(2 * pairs))

@@ -57,4 +57,5 @@ def cell(ours: Score | None, printed: tuple[float, float | None] | None, *below:
 def system(model: str) -> str:
     """Name a network as prose does, such as ``FDNN plus + self-ensemble``."""
     name, *rest = model.split(" + ")
-    return " + ".join([(NAMES | {"FDNNPlus": "FDNN plus"}).get(name, name), *rest])
+    names = NAMES | {"FDNNPlus": "FDNN plus", "FDNNDeep": "FDNN deep"}
+    return " + ".join([names.get(name, name), *rest])

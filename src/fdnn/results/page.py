@@ -42,9 +42,10 @@ def comparison(runs: Sequence[Run]) -> list[str]:
         "## The paper's Table 3",
         "A cell holds PSNR in dB and below it SSIM: `measured (printed in the paper, difference)`. "
         "Without brackets, the paper prints nothing for it; brackets alone were not measured here. "
-        "FDNN plus and the self-ensemble are ours and stand beside the paper's FDNN. Minutes are "
-        "those of the fit on its machine, without the making of teachers' targets; a `+` behind "
-        "the steps: the fit began with weights that other steps had made.",
+        "FDNN plus, FDNN deep and the self-ensemble are ours; the first and the last stand beside "
+        "the paper's FDNN. Minutes are those of the fit on its machine, on one or two processor "
+        "cores where no graphics card is named, without the making of teachers' targets; a `+` "
+        "behind the steps: the fit began with weights that other steps had made.",
     ]
     for scale in sorted({test.scale for test in found}):
         parts += [f"### x{scale}", table_3(tests, scale, runs)]

@@ -14,7 +14,11 @@ EFFORT_HEADS = ["parameters", "steps", "minutes"]
 
 def _minutes(record: Mapping[str, Any]) -> str:
     minutes = 60 * record["hours"] if "hours" in record else record.get("minutes")
-    return "" if minutes is None else f"{minutes:.1f}"
+    if minutes is None:
+        return ""
+    # Behind the processor stand the graphics cards, see fdnn.provenance.hardware.
+    cards = record.get("hardware", "").partition(" threads), ")[2]
+    return f"{minutes:.1f}, {cards}" if cards else f"{minutes:.1f}"
 
 
 def effort(record: Mapping[str, Any]) -> list[str]:
