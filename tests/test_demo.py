@@ -254,10 +254,15 @@ def page(server, chromium):
     assert places == {urlsplit(server.url)[:2]}
 
 
+def choose(page, tab: str, name: str) -> None:
+    page.locator(f"#{tab}-weights input").click()
+    page.get_by_role("option", name=name, exact=True).click()
+
+
 def test_upload_slide_zoom_and_download(page, photos, tmp_path):
     path = photos / "photo0.png"
     page.get_by_text("at most 20 MB").first.wait_for()
-    page.get_by_role("radio", name="x3").first.check()
+    choose(page, "magnify", "x3 FDNN")
     page.locator("#magnify-upload input[type=file]").set_input_files(path)
     after = page.locator("#magnify-slider img").nth(1)
     after.wait_for()
@@ -317,10 +322,13 @@ def test_an_invalid_file_is_explained_and_the_server_lives_on(page, photos, tmp_
 def test_comparison_of_an_example(page):
     page.get_by_role("tab", name="Compare").click()
     page.locator("#compare-upload input[type=file]").wait_for(state="attached")
+    choose(page, "compare", "x3 FDNN")
     page.locator("#compare-examples button").nth(0).click()
     page.locator("#compare-image-2 img").wait_for()
     texts = [page.locator(f"#compare-image-{i}").inner_text() for i in range(3)]
     assert "bicubic" in texts[0]
     assert re.search(r"FDNN \d\d\.\d\d / 0\.\d{4}", texts[1])
     assert "original" in texts[2]
-    assert "against bicubic" in page.locator("#compare-text").inner_text()
+    text = page.locator("#compare-text").inner_text()
+    assert "against bicubic" in text
+    assert "fdnn_x3" in text

@@ -137,7 +137,7 @@ def _inputs(networks: Mapping[str, Network], tab: str, text: str) -> tuple[Any, 
         elem_id=f"{tab}-upload",
     )
     gr.Markdown(text)
-    choice = gr.Radio(
+    choice = gr.Dropdown(
         [(_label(name, networks), name) for name in networks],
         value=next(iter(networks)),
         label="Scale and network",
