@@ -113,6 +113,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def test_processes_part_in_the_end(tiny) -> None:
+    """Threads of a group that was left open have aborted a finished training, once in many."""
+    assert main(["fit", *tiny, *DDP, "1"]) == 0
+    assert not torch.distributed.is_initialized()
+
+
 def test_scores_do_not_depend_on_the_number_of_processes(tiny, photos, tmp_path) -> None:
     """Five images over two and three processes: none counted twice, none left out."""
     (photos / "photo5.png").unlink()

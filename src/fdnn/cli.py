@@ -361,6 +361,7 @@ def main(args: Sequence[str] | None = None) -> int:
             load_from_checkpoint_support=False,
             args=args if args is None else words,
         )
+        nodes.part()
     except (KeyboardInterrupt, SystemExit) as error:
         raise stopped(error) or error from None
     except Exception as error:

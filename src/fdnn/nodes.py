@@ -56,6 +56,16 @@ def trainer_options(asked: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
+def part() -> None:
+    """Part from the other processes, if there are any.
+
+    Threads that a process group leaves behind can abort the interpreter at its end, after all is
+    done, and the launcher then calls the run a failure.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def lost_process(error: RuntimeError) -> str | None:
     """Say it in a line if an error means that another process cannot be reached (any more)."""
     kinds = (torch.distributed.DistNetworkError, torch.distributed.DistStoreError)
