@@ -26,6 +26,15 @@ from torch.nn import functional as F
 STRIP = 2048
 
 
+def glorot(net: nn.Module) -> None:
+    """Draw the weights of all deconvolutions of a network by Eq. 25; their biases are 0."""
+    for layer in net.modules():
+        if isinstance(layer, nn.ConvTranspose2d):
+            nn.init.xavier_uniform_(layer.weight)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+
 class SameDeconv(nn.ConvTranspose2d):
     """Deconvolution with stride 1 whose output is cropped to the size of its input.
 

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fdnn.models.deconv import SameDeconv, UpDeconv, up_and_fuse
+from fdnn.models.deconv import SameDeconv, UpDeconv, glorot, up_and_fuse
 from fdnn.models.network import Network
 
 #: Kernel sizes of the eight restoration layers by scale (Sec. 4.1.5; scale 2 is ours).
@@ -174,10 +174,7 @@ class FDNN(Network):
         Args:
             init: ``"glorot"`` or ``"spread"``.
         """
-        for layer in self.deconvolutions():
-            nn.init.xavier_uniform_(layer.weight)
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
+        glorot(self)
         if init == "glorot":
             return
         with torch.no_grad():

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fdnn.models.deconv import SameDeconv, UpDeconv, up_and_fuse
+from fdnn.models.deconv import SameDeconv, UpDeconv, glorot, up_and_fuse
 from fdnn.models.fdnn_plus import BLOCK
 from fdnn.models.network import Network
 from fdnn.models.polyphase import REACH, PolyphaseBicubic
@@ -60,11 +60,7 @@ class FDNNDeep(Network):
 
         So the untrained network is close to bicubic interpolation.
         """
-        for layer in self.modules():
-            if isinstance(layer, nn.ConvTranspose2d):
-                nn.init.xavier_uniform_(layer.weight)
-                assert layer.bias is not None
-                nn.init.zeros_(layer.bias)
+        glorot(self)
         with torch.no_grad():
             self.fuse.weight *= 0.1
 

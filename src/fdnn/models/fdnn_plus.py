@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fdnn.models.deconv import SameDeconv, UpDeconv, up_and_fuse
+from fdnn.models.deconv import SameDeconv, UpDeconv, glorot, up_and_fuse
 from fdnn.models.fdnn import Enhancement
 from fdnn.models.network import Network
 from fdnn.models.polyphase import REACH, PolyphaseBicubic
@@ -66,11 +66,7 @@ class FDNNPlus(Network):
 
         The second layer of a pair has no identity of its own: the skip connection is one.
         """
-        for layer in self.modules():
-            if isinstance(layer, nn.ConvTranspose2d):
-                nn.init.xavier_uniform_(layer.weight)
-                assert layer.bias is not None
-                nn.init.zeros_(layer.bias)
+        glorot(self)
         with torch.no_grad():
             self.enhance.spread()
             for i, layer in enumerate(self.layers()):
