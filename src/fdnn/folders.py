@@ -123,7 +123,8 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     name = options.name or options.sr.resolve().name
     images = find_set(options.hr)
-    results = {images.name: score_folder(options.sr, images, options.scale, options.suffix)}
+    scores = score_folder(options.sr, images, options.scale, options.suffix)
+    results = {scores.images.name: scores}
     report.show(name, options.scale, results, per_image=options.per_image)
     if options.output:
         benchmark = report.as_json(name, options.scale, results, None, "none: scored from files")

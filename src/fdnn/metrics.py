@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from torchmetrics import Metric
 
 from fdnn.errors import ImageError
+from fdnn.originals import true_name
 from fdnn.sets import ImageSet
 
 PEAK = 255.0
@@ -199,12 +200,14 @@ class BenchmarkScores(Metric):
         """Compute, and name what was scored; every process must call this.
 
         A set that was scored in part (``limit_test_batches``) is called so, and has that part's
-        images: nothing may take its scores for those of the set.
+        images; one of other images than the published set whose name it bears is called so, too:
+        nothing may take its scores for those of the set.
         """
         scores = self.compute()
         rows = scores["images"].tolist()
         if len(rows) < len(images):
             part = tuple(images.paths[int(index)] for index, _, _ in rows)
             images = ImageSet(f"{images.name}, {len(part)} of {len(images)}", part)
+        images = ImageSet(true_name(images), images.paths)
         per_image = [(p, s) for _, p, s in rows]
         return SetScores(images, float(scores["psnr"]), float(scores["ssim"]), per_image)

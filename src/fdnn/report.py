@@ -16,6 +16,7 @@ from rich.table import Table
 
 from fdnn.files.atomic import replacing
 from fdnn.metrics import PROTOCOL, SetScores
+from fdnn.originals import OTHER
 from fdnn.provenance import versions
 from fdnn.published import TABLE_2, TABLE_3, method
 
@@ -140,3 +141,11 @@ def show(
                 if printed and name == "Set5" and scale == 3:
                     _row(table, f"  {method(model)}, paper's Table 2", printed, score)
         console.print(table)
+        if name.endswith(OTHER):
+            own = name.removesuffix(OTHER)
+            console.print(
+                f"These are not the images that published scores of {own} are of, pixel for pixel: "
+                f"no figure of the paper stands beside them. 'python data_prep/fetch.py {own}' "
+                "gets those.",
+                highlight=False,
+            )
