@@ -11,40 +11,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from fdnn.errors import UserError, one_line
-from fdnn.images import Array, list_images, read_image, write_image
+from fdnn.images import list_images, read_image, write_image
 from fdnn.luma import modcrop
-from fdnn.resize import MatlabGeneration, imresize
-
-
-def shrink(image: Array, scale: int, generation: MatlabGeneration = "r2017b") -> Array:
-    """Shrink ``(h, w)`` or ``(h, w, c)`` by ``scale``, keeping dtype and channels.
-
-    Args:
-        image: uint8 or uint16, cropped to a multiple of ``scale``.
-        scale: Factor.
-        generation: See :mod:`fdnn.resize`; ``legacy_uint8`` takes uint8 only.
-
-    Raises:
-        UserError: If the image is 16-bit and the generation is ``legacy_uint8``.
-    """
-    planes = torch.from_numpy(np.moveaxis(np.atleast_3d(image), -1, 0).copy())
-    if generation == "legacy_uint8":
-        if image.dtype != np.uint8:
-            raise UserError("legacy_uint8 takes 8-bit images only; use --generation r2017b")
-        small = imresize(planes, 1 / scale, generation=generation)
-    else:
-        peak = np.iinfo(image.dtype).max
-        wide = torch.from_numpy(planes.numpy().astype(np.float64))
-        small = torch.floor(imresize(wide, 1 / scale).clamp(0, peak) + 0.5)
-    result = np.moveaxis(small.numpy().astype(image.dtype), 0, -1)
-    return np.ascontiguousarray(result[..., 0] if image.ndim == 2 else result)
+from fdnn.resize import shrink
 
 
 @one_line
@@ -68,12 +42,14 @@ def main(args: Sequence[str] | None = None) -> int:
     files = list_images(options.source)
     targets = [options.target / f"{file.stem}.png" for file in files]
     written = [*targets, *((options.hr / t.name for t in targets) if options.hr else ())]
-    results = {path.resolve() for path in written}
-    if len(results) < len(written):
+    times = Counter(path.resolve() for path in written)
+    twice = [path for path in times if times[path] > 1]
+    if twice:
         raise UserError(
-            "two results would get the same name; rename the images, or choose another --hr"
+            f"two results would get the same name, {twice[0]}; rename the images, or choose "
+            "another --hr"
         )
-    if overwritten := results & {f.resolve() for f in files}:
+    if overwritten := times.keys() & {f.resolve() for f in files}:
         raise UserError(f"{overwritten.pop()} would be overwritten; choose another folder")
     if not options.overwrite and (present := [path for path in written if path.exists()]):
         raise UserError(f"{present[0]} exists; choose another folder, or add --overwrite")

@@ -27,6 +27,7 @@ from fdnn.weights import FILE_NAME, load, save_weights
 ROOT = Path(__file__).parents[1]
 X2 = ["--ckpt_path", "x2"]
 CALLBACK = ["--trainer.callbacks+"]
+KL = "--model.loss.init_args.kl_weigth"
 MONITOR = "--trainer.callbacks.monitor"
 IN_PARTS = ["--trainer.callbacks.scheduling", "{0: 2}"]
 ENDLESS = ["--trainer.max_epochs", "-1", "--trainer.max_time", "00:00:01:00"]
@@ -210,7 +211,7 @@ def test_test_writes_scores_with_their_origin(tiny, tmp_path, capsys) -> None:
 
 def test_part_of_a_set_can_be_scored(tiny, tmp_path) -> None:
     assert main(["fit", *tiny, "--trainer.limit_val_batches", "2"]) == 0
-    assert "| photos, 2 of 6 | 2 |" in (run(tmp_path, 0) / "README.md").read_text()
+    assert "| photos, 2 of 6 (validation) | 2 |" in (run(tmp_path, 0) / "README.md").read_text()
     weights = ["--ckpt_path", str(run(tmp_path, 0))]
     assert main(["test", *tiny, *weights, "--trainer.limit_test_batches", "3"]) == 0
     sets = json.loads((run(tmp_path, 1) / "benchmark.json").read_text())["sets"]
@@ -290,9 +291,19 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", ["--seed_everything", "true"], "seed_everything must be a number from 0"),
         ("fit", ["--data.num_workers", "-1"], "num_workers must be at least 0"),
         ("fit", ["--model.warmup_steps", "-1"], "warmup_steps=-1 must be at least 0"),
-        ("fit", ["--model.net.init_args.channels", "-1"], "negative dimension"),
+        ("fit", ["--model.net.init_args.channels", "-1"], "at least 1, got 1 and -1"),
+        ("fit", ["--model.net.init_args.channels", "0"], "at least 1, got 1 and 0"),
+        ("fit", ["--model.net.init_args.scale", "3"], "would do nothing; set --data.scale"),
+        ("fit", ["--config", "blank.yaml"], "data.batch_size has no value; give one"),
+        ("fit", ["--config", "empty.yaml"], "config empty.yaml: empty"),
+        ("fit", ["--config", "open.yaml"], "in open.yaml, line 1"),
+        ("fit", ["--model.loss", "MSEKLLoss", KL, "1"], "Option 'kl_weigth' is not accepted (-"),
+        ("fit", ["--ckpt_path", "x2"], "no checkpoint at x2; --model.start takes weights"),
+        ("fit", [*CALLBACK, "BackboneFinetuning"], "BackboneFinetuning does not work here: "),
+        ("validate", [*X2, "--data.val_sets", "[]"], "no image was scored; see data.val_sets"),
+        ("test", ["--ckpt_path", ""], "--ckpt_path is empty"),
         ("fit", ["--model.net", "DRCN", "--model.net.recursions", "0"], "at least 1, got 0"),
-        ("fit", ["--model.net", "SRCNN", "--model.net.kernels", "[8,5,5]"], "must be odd, got 8"),
+        ("fit", ["--model.net", "SRCNN", "--model.net.kernels", "[8,5,5]"], "positive, got 8"),
         ("fit", ["--data.margin", "4"], "margin=4 leaves nothing of patches of 8x8"),
         ("fit", ["--ckpt_path", "last"], "nothing to resume"),
         ("fit", ["--ckpt_path", "none.ckpt"], "none.ckpt"),
@@ -304,7 +315,6 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", [*ENDLESS, "--model.schedule", "cosine"], "schedule=cosine needs an end"),
         ("fit", [*CALLBACK, "GradientAccumulationScheduler", *IN_PARTS], "accumulate_grad_batches"),
         ("fit", ["--model.loss", "fdnn.losses.NoLoss"], "NoLoss"),
-        ("fit", ["--model.net.init_args.channels", "0"], "not a network with such numbers"),
         ("fit", ["--trainer.val_check_interval", "100"], "less than or equal to the number"),
         ("fit", ["--data.val_sets", "[bad]"], "bad/empty.png"),
         ("test", [], "no weights given"),
@@ -321,6 +331,8 @@ def test_mistakes_give_one_line(tiny, tmp_path, capsys, command, options, messag
     (tmp_path / "junk.ckpt").write_bytes(b"junk")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "empty.png").touch()
+    for name, content in {"blank": "data:\n  batch_size:\n", "empty": "", "open": "a: [3"}.items():
+        (tmp_path / f"{name}.yaml").write_text(content)
     for scale in (2, 3):
         save_weights(FDNN(scale, channels=4), tmp_path / f"x{scale}" / FILE_NAME)
     status = main([command, *tiny, *options])
@@ -330,6 +342,18 @@ def test_mistakes_give_one_line(tiny, tmp_path, capsys, command, options, messag
     error = text.strip().splitlines()[-1]
     assert error.startswith("error: ")
     assert message in error
+
+
+def test_training_that_is_over_says_so(tiny, capsys, caplog) -> None:
+    """Also one without images to validate with, whose card has no scores."""
+    options = ["--data.val_sets", "[]", "--trainer.max_epochs", "1"]
+    assert main(["fit", *tiny, *options]) == 0
+    assert "no step was trained" not in caplog.text
+    folder = run(Path(), 0)
+    assert "Not scored" in (folder / "README.md").read_text()
+    last = str(folder / "checkpoints" / "last.ckpt")
+    assert main(["fit", *tiny, *options, "--ckpt_path", last]) == 0
+    assert "no step was trained; max_epochs" in caplog.text
 
 
 def test_help_names_all_commands(capsys) -> None:

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -5,13 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from fdnn.cli import main
 from fdnn.engines import compiler_works, with_engine
 from fdnn.errors import UserError
 from fdnn.evaluation import score
 from fdnn.inference import upscale_luma
 from fdnn.models import FDNN, Bicubic
 from fdnn.sets import find_set
-from fdnn.weights import load
+from fdnn.weights import FILE_NAME, load, save_weights
 
 CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
 
@@ -62,18 +64,18 @@ def test_what_an_engine_costs_on_set5(data: Path, engine: str, precision: str) -
     assert found.psnr == pytest.approx(expected.psnr, abs=allowed)
 
 
-def test_no_compiler(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_compiler(tiny, monkeypatch, caplog) -> None:
+    """The record names what did run."""
+
     def broken(*args, **kwargs) -> None:
         raise RuntimeError("no C++ compiler\nmore lines")
 
     monkeypatch.setattr(torch, "compile", broken)
-    net = FDNN(2)
-    lr = torch.rand(1, 1, 5, 6)
-    with torch.inference_mode():
-        assert torch.equal(with_engine(net, "compile")(lr), net(lr))
-    assert [r.getMessage() for r in caplog.records] == [
-        "torch.compile does not work here, going on in eager mode (no C++ compiler)"
-    ]
+    save_weights(FDNN(2, channels=4), Path("x2") / FILE_NAME)
+    assert main(["test", *tiny, "--ckpt_path", "x2", "--model.engine", "compile"]) == 0
+    assert "does not work here, going on in eager mode (no C++ compiler)" in caplog.text
+    scores = json.loads(Path("logs/tiny/version_0/benchmark.json").read_text())
+    assert scores["engine"] == "eager, fp32"
 
 
 def test_openvino_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,11 @@ def test_double_precision_also_with_kernels_that_are_not_trained(tiny, photos) -
     net = ["--model.net", "fdnn.models.FDNNPlus", "--model.net.init_args.channels", "4"]
     options = [*tiny, *net, "--trainer.precision", "64-true"]
     assert main(["fit", *options]) == 0
-    options += ["--ckpt_path", "logs/tiny/version_0", "--input", str(photos / "photo0.png")]
+    options += ["--ckpt_path", "logs/tiny/version_0"]
+    assert main(["test", *options]) == 0
+    scores = json.loads(Path("logs/tiny/version_1/benchmark.json").read_text())
+    assert scores["engine"] == "eager, fp64"
+    options += ["--input", str(photos / "photo0.png")]
     assert main(["predict", *options, "--output", "out"]) == 0
     assert Path("out/photo0.png").is_file()
 

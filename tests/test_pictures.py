@@ -5,7 +5,8 @@ from fdnn import pictures
 from fdnn.images import read_image
 from fdnn.luma import luma
 from fdnn.models import Bicubic
-from fdnn.pictures import comparison, shrink
+from fdnn.pictures import comparison
+from fdnn.resize import shrink
 from fdnn.sets import find_set
 
 

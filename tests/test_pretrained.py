@@ -44,3 +44,11 @@ def test_neither_name_nor_whole_scale() -> None:
         pretrained.load(None)
     with pytest.raises(UserError, match=r"scale must be a whole number, 2 to 8, got 2\.5"):
         pretrained.load("vdsr_x3", 2.5)
+
+
+def test_paths_of_the_source_tree_from_another_folder(tmp_path, monkeypatch) -> None:
+    """As on the command line; nobody is asked for a repository ``checkpoints/fdnn_x3``."""
+    monkeypatch.chdir(tmp_path)
+    assert same(pretrained.load("checkpoints/fdnn_x3"), pretrained.load("fdnn_x3"))
+    with pytest.raises(UserError, match=r"no weights 'checkpoints/nope'"):
+        pretrained.load("checkpoints/nope")

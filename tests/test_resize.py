@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from fdnn.metrics import to_8_bit
-from fdnn.resize import contributions, imresize
+from fdnn.resize import contributions, imresize, shrink
 
 
 def planes(path: Path) -> torch.Tensor:
@@ -86,3 +86,11 @@ def test_mirror_and_replicate_differ_only_in_indices() -> None:
 def test_bad_arguments(image: torch.Tensor, arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         imresize(image, **arguments)
+
+
+def test_depth_and_channels(random) -> None:
+    for dtype in (np.uint8, np.uint16):
+        image = random.integers(0, np.iinfo(dtype).max, (12, 9, 4), dtype=dtype)
+        assert shrink(image, 3).shape == (4, 3, 4)
+        assert shrink(image, 3).dtype == dtype
+        assert shrink(image[..., 0], 3).shape == (4, 3)

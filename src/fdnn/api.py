@@ -10,8 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fdnn.files.modes import from_pillow, to_pillow
-from fdnn.images import Array
+from fdnn.files.modes import Array, from_pillow, to_pillow
 from fdnn.inference import TILE, upscale_pixels, upscale_planes
 from fdnn.models import Network
 from fdnn.models.ensemble import SelfEnsemble

@@ -31,8 +31,7 @@ class MovingAverage(WeightAveraging):
             if not before[0].is_floating_point():  # batch normalisation counts its batches
                 torch._foreach_copy_(before, current)
                 return
-            # Not as a number, for which a GPU would have to finish its work.
-            share = torch.where(steps > start, decay, 0.0)
+            share = decay if steps > start else 0.0
             torch._foreach_mul_(before, share)
             torch._foreach_add_(before, torch._foreach_mul(current, 1 - share))
 

@@ -34,6 +34,32 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
+def _scores(
+    benchmark: dict[str, Any], methods: Sequence[str], command: str | None, record: dict[str, Any]
+) -> list[str]:
+    """Lay out the table of scores, and say where they are from."""
+    if not benchmark["sets"]:
+        return ["Not scored: there was no image to validate with.", ""]
+    scale = benchmark["scale"]
+    roles = {Path(given).name: "validation" for given in record["data_sha256"]}
+    roles |= dict.fromkeys(record.get("train_sets", []), "trained on")
+    columns = ["set", "images", "PSNR dB", "SSIM", *(f"paper's {method}" for method in methods)]
+    lines = [f"| {' | '.join(columns)} |", f"| {' | '.join('---' for _ in columns)} |"]
+    for set_name, scores in benchmark["sets"].items():
+        printed = [TABLE_3.get(method, {}).get(set_name, {}).get(scale) for method in methods]
+        cells = [f"{p[0]:.2f} / {p[1]:.4f}" if p else "not in the paper" for p in printed]
+        # Scores of a part, or of other images, say so behind the set's name.
+        role = roles.get(set_name.partition(", ")[0])
+        label = f"{set_name} ({role})" if role else set_name
+        # JSON has no infinity, see report.py.
+        psnr = "inf" if scores["psnr"] is None else f"{scores['psnr']:.3f}"
+        row = [label, str(len(scores["images"])), psnr, f"{scores['ssim']:.4f}", *cells]
+        lines.append(f"| {' | '.join(row)} |")
+    lines += ["", f"Scores as `{command}` prints them;"] if command else ["", "Of the scores,"]
+    lines += [f"the protocol is in `{JSON_NAME}` beside this card.", ""]
+    return lines
+
+
 def page(
     name: str,
     about: str,
@@ -59,22 +85,7 @@ def page(
     Returns:
         Markdown.
     """
-    scale = benchmark["scale"]
-    roles = {Path(given).name: "validation" for given in record["data_sha256"]}
-    roles |= dict.fromkeys(record.get("train_sets", []), "trained on")
-    columns = ["set", "images", "PSNR dB", "SSIM", *(f"paper's {method}" for method in methods)]
-    lines = [f"# {name}", "", about, ""]
-    lines += [f"| {' | '.join(columns)} |", f"| {' | '.join('---' for _ in columns)} |"]
-    for set_name, scores in benchmark["sets"].items():
-        printed = [TABLE_3.get(method, {}).get(set_name, {}).get(scale) for method in methods]
-        cells = [f"{p[0]:.2f} / {p[1]:.4f}" if p else "not in the paper" for p in printed]
-        label = f"{set_name} ({roles[set_name]})" if set_name in roles else set_name
-        # JSON has no infinity, see report.py.
-        psnr = "inf" if scores["psnr"] is None else f"{scores['psnr']:.3f}"
-        row = [label, str(len(scores["images"])), psnr, f"{scores['ssim']:.4f}", *cells]
-        lines.append(f"| {' | '.join(row)} |")
-    lines += ["", f"Scores as `{command}` prints them;"] if command else ["", "Of the scores,"]
-    lines += [f"the protocol is in `{JSON_NAME}` beside this card.", ""]
+    lines = [f"# {name}", "", about, "", *_scores(benchmark, methods, command, record)]
     facts = facts | {
         f"{set_name} ({record['images'][set_name]} images)": f"SHA-256 `{digest}`"
         for set_name, digest in record["data_sha256"].items()
@@ -172,7 +183,9 @@ def main(args: Sequence[str] | None = None) -> int:
         "--config", type=Path, help="what tests them, unless it is configs/TARGET.yaml"
     )
     options = parser.parse_args(args)
-    departures = options.departures.read_text() if options.departures else sys.stdin.read()
+    departures = (
+        options.departures.read_text(encoding="utf-8") if options.departures else sys.stdin.read()
+    )
     publish(options.run, options.test, options.target, departures, options.config)
     print(f"published to {options.target}")
     return 0

@@ -32,7 +32,7 @@ from fdnn.loggers import Wandb, run_loggers
 from fdnn.logs import RunLogger
 from fdnn.models import Bicubic
 from fdnn.module import SuperResolution
-from fdnn.options import check_options
+from fdnn.options import check_callbacks, check_options, check_values
 from fdnn.progress import PredictProgress
 from fdnn.provenance import RECORD_NAME
 from fdnn.quiet import quiet_libraries
@@ -45,6 +45,7 @@ from fdnn.weights import FILE_NAME, load_weights, read_weights, start_weights
 log = logging.getLogger(__name__)
 
 DEFAULT_ROOT = "logs"
+START = "--model.start takes weights"
 
 Tool = Callable[[Sequence[str]], int]
 #: Subcommands that need no Trainer: name -> module of this package with a ``main``.
@@ -77,10 +78,15 @@ class Parser(LightningArgumentParser):
         except UnicodeDecodeError as error:
             raise UserError(f"config {[*args, *kwargs.values()][0]}: not UTF-8 ({error})") from None
 
-    def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Any:
+    def parse_string(self, content: str, path: str = "", *args: Any, **kwargs: Any) -> Any:
         """Parse the text of a config, once it is known to be harmless."""
         check_text(content)
-        return super().parse_string(content, *args, **kwargs)
+        if path and not content.strip():
+            raise UserError(f"config {path}: empty")
+        try:
+            return super().parse_string(content, path, *args, **kwargs)
+        except UserError as error:
+            raise UserError(str(error).replace('"<unicode string>"', path or "it")) from None
 
 
 def _listed(value: Any) -> list[Any]:
@@ -100,6 +106,8 @@ class CLI(LightningCLI):
     """Builds network, data and Trainer from a config and runs one subcommand."""
 
     weights_path: str | None = None
+    #: Optimizer steps that a resumed training has made before.
+    steps_before: int = 0
     run_name: str
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -112,8 +120,15 @@ class CLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Also find out what ``--ckpt_path`` means and whether it can be read."""
+        """Also find out what ``--ckpt_path`` means and whether it can be read.
+
+        Raises:
+            UserError: If there is nothing to read, or an option would do nothing or harm.
+        """
         super().parse_arguments(parser, args)
+        given = sys.argv[1:] if args is None else args
+        if any(str(word).startswith("--model.net.init_args.scale") for word in given):
+            raise UserError("--model.net.init_args.scale would do nothing; set --data.scale")
         command = self.config["subcommand"]
         config = self.config[command]
         files = config.get("config") or []
@@ -124,9 +139,13 @@ class CLI(LightningCLI):
         check_options(config["trainer"])
         if config["trainer"]["default_root_dir"] is None:
             config["trainer"]["default_root_dir"] = DEFAULT_ROOT
+        for part, kind in (("data", SRDataModule), ("model", SuperResolution)):
+            check_values(config[part], part, kind)
         given = config.get("ckpt_path")
         if given is None:
             return
+        if not str(given):
+            raise UserError("--ckpt_path is empty; name weights, or leave the option out")
         if command != "fit":
             # Only the weights count; folders and safetensors files will do as well.
             self.weights_path = str(given)
@@ -141,10 +160,13 @@ class CLI(LightningCLI):
         else:
             path = Path(given)
             if not path.is_file():
-                remedy = "name the .ckpt file in it" if path.is_dir() else "'last' finds the newest"
+                remedy = "'last' finds the newest"
+                if path.is_dir():
+                    inside = any(path.rglob("*.ckpt"))
+                    remedy = "name the .ckpt file in it" if inside else START
                 raise UserError(f"no checkpoint at {path}; {remedy}")
             if path.suffix != ".ckpt":
-                raise UserError(f"{path}: fit goes on from a .ckpt; --model.start takes weights")
+                raise UserError(f"{path}: fit goes on from a .ckpt; {START}")
             read_weights(path)
         config["ckpt_path"] = str(path.absolute())
         config["weights_only"] = True
@@ -155,8 +177,6 @@ class CLI(LightningCLI):
             super().instantiate_classes()
         except (ValueError, TypeError, RuntimeError) as error:
             raise UserError(words(error)) from error
-        except ArithmeticError as error:
-            raise UserError(f"model: not a network with such numbers ({words(error)})") from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Add what a launcher decided, loggers, and what writes checkpoints.
@@ -173,6 +193,7 @@ class CLI(LightningCLI):
             plugins = [*plugins, SafeCheckpoints()]
         kwargs["plugins"] = plugins
         callbacks = _listed(config["callbacks"])
+        check_callbacks(callbacks)
         bar = config["enable_progress_bar"] is not False
         if not bar or self.subcommand == "predict":
             callbacks = [c for c in callbacks if not isinstance(c, ProgressBar)]
@@ -220,7 +241,7 @@ class CLI(LightningCLI):
         checkpoint = self._get(self.config, "ckpt_path")
         if checkpoint is not None:
             parts = self.trainer.accumulate_grad_batches
-            check_resumable(Path(checkpoint), net, optimizer, parts)
+            self.steps_before = check_resumable(Path(checkpoint), net, optimizer, parts)
         elif self.model.start is not None:
             self.model.weights_file = start_weights(net, self.model.start)
 
@@ -256,6 +277,11 @@ class CLI(LightningCLI):
                 log_weights(logger, folder, f"{type(self.model.net).__name__}_x{self.model.scale}")
         print(f"weights, card, pictures and logs: {folder}")
         print(f"test these weights: python src/train.py test {options}")
+        if self.trainer.global_step == self.steps_before:
+            log.warning(
+                "no step was trained; max_epochs, max_steps, max_time or limit_train_batches end "
+                "this training before its first"
+            )
 
     def before_validate(self) -> None:
         """Load the weights."""
@@ -285,7 +311,13 @@ class CLI(LightningCLI):
             raise UserError("no weights given; use --ckpt_path, or model.weights in the config")
 
     def after_validate(self) -> None:
-        """Print the scores."""
+        """Print the scores.
+
+        Raises:
+            UserError: If there are none.
+        """
+        if not self.model.results:
+            raise UserError("no image was scored; see data.val_sets and limit_val_batches")
         self._show_scores()
 
     def after_test(self) -> None:

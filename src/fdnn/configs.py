@@ -28,6 +28,8 @@ IMPORTS = (
 #: Environment variable with further packages, separated by commas.
 MORE_IMPORTS = "FDNN_IMPORTS"
 
+HELP = " (--help lists all options)"
+
 #: Bounds of a config's text. libyaml's own stack overflows at some ten thousand levels; values
 #: that repeat each other (``*alias``) can grow without end in few bytes.
 MAX_CHARACTERS = 1 << 20
@@ -41,6 +43,10 @@ def restrict_imports() -> None:
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*IMPORTS, *more])
 
 
+#: How the parser reports a value that none of an option's types takes.
+UNION = re.compile(r"(.*?)Does not validate against any of the Union subtypes .*? Errors: (.*)")
+
+
 def explain(message: str) -> str:
     """Put what the parser says into one line, with the remedy."""
     denied = re.search(r"Importing '([^']+)' is not allowed", message)
@@ -51,14 +57,23 @@ def explain(message: str) -> str:
         )
     text = " ".join(message.split())
     if "data.scale" in text and "Got value: None" in text:
-        return "no scale; name a config, such as --config configs/fdnn_x3.yaml"
+        return (
+            "no data.scale; name a config that has one, such as --config configs/fdnn_x3.yaml, or "
+            "look whether 'data' and 'scale' are spelt so in yours"
+        )
+    union = UNION.fullmatch(text)
+    if union:
+        # Of each type: what was wrong. That it was another type is no news.
+        causes = re.split(r"(?:^| )- ", union[2].partition(" Given value type:")[0])
+        told = [c.removesuffix(HELP) for c in causes if c and not c.startswith("Expected a <")]
+        text = union[1] + "; ".join(told) if told else text
     single = re.search(
         r"Expected a <class 'collections.abc.Sequence'>. Got value: ([^\s\[]+)$", text
     )
     remedy = f"; a list is written '[{single[1]}]'" if single else ""
     if re.search(r"unrecognized arguments: [^-]", text):
         remedy = "; several values are written '[A,B]'"
-    return f"{text}{remedy} (--help lists all options)"
+    return f"{text}{remedy}{HELP}"
 
 
 def check_text(text: str) -> None:

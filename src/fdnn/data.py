@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from fdnn.errors import UserError
 from fdnn.evaluation import BenchmarkImages
-from fdnn.images import Array
+from fdnn.files.modes import Array
 from fdnn.pairs import OnError, PairStore
 from fdnn.patches import Batch, InTurn, TrainingBatches
 from fdnn.sets import find_set
@@ -115,7 +115,9 @@ class SRDataModule(pl.LightningDataModule):
             if each < 2:
                 raise UserError(f"scale must be at least 2, got {each}")
             if patch_size < each or patch_size % each:
-                raise UserError(f"patch_size={patch_size} must be a multiple of scale={each}")
+                raise UserError(
+                    f"patch_size={patch_size} must be a multiple of every scale, here of {each}"
+                )
         lr_patch = patch_size // max(train_scales or [scale])
         if not 0 <= 2 * margin < lr_patch:
             raise UserError(

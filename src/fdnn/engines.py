@@ -69,8 +69,7 @@ def with_engine(net: Network, engine: Engine = "eager", precision: Precision = "
     if engine == "eager" and precision == "fp32":
         return net
     forward: Callable[[Tensor], Tensor] = net.forward
-    device = next((p.device for p in net.parameters()), torch.device("cpu"))
-    if engine == "compile" and compiler_works(device):
+    if engine == "compile":
         forward = torch.compile(net.forward, dynamic=True)
 
     def run(lr: Tensor) -> Tensor:

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fdnn.errors import ImageError
 from fdnn.images import read_image
 from fdnn.luma import luma, modcrop, plane
-from fdnn.metrics import WINDOW, BenchmarkScores, SetScores
+from fdnn.metrics import BenchmarkScores, SetScores, check_size
 from fdnn.models import Network
 from fdnn.resize import imresize
 from fdnn.sets import ImageSet
@@ -42,14 +41,8 @@ class BenchmarkImages(Dataset[dict[str, Any]]):
         """
         path = self.images.paths[index]
         whole = luma(read_image(path))
-        hr = modcrop(whole, self.scale, path)
-        smallest = WINDOW + 2 * self.scale
-        if min(hr.shape) < smallest:
-            raise ImageError(
-                f"{path}: {whole.shape[1]}x{whole.shape[0]} is too small to be scored at "
-                f"x{self.scale}; at least {smallest + self.scale - 1} pixels a side are needed"
-            )
-        image = plane(hr)
+        check_size(whole, self.scale, path)
+        image = plane(modcrop(whole, self.scale, path))
         lr = imresize(image, 1 / self.scale)
         return {"index": torch.tensor([index]), "lr": lr.float() / 255, "hr": image}
 

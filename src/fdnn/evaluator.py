@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
-from fdnn.engines import Engine, Precision, with_engine
+from fdnn.engines import Engine, Precision, compiler_works, with_engine
 from fdnn.inference import full_float32
 from fdnn.metrics import BenchmarkScores, SetScores
 from fdnn.models import Network
@@ -71,6 +71,8 @@ class Evaluator(pl.LightningModule):
     def _start_engine(self) -> None:
         runner = self.net
         if self.trainer.state.fn != "fit":
+            if self.engine == "compile" and not compiler_works(self.device):
+                self.engine = "eager"  # in records, too
             runner = with_engine(runner, self.engine, self.engine_precision)
             if self.self_ensemble:
                 runner = SelfEnsemble(runner)
@@ -78,8 +80,9 @@ class Evaluator(pl.LightningModule):
 
     @property
     def engine_title(self) -> str:
-        """What records call that which runs the network in evaluation."""
-        return f"{self.engine}, {self.engine_precision}"
+        """What records call that which runs the network in evaluation, and its precision."""
+        double = any(p.dtype == torch.float64 for p in self.net.parameters())
+        return f"{self.engine}, {'fp64' if double else self.engine_precision}"
 
     @property
     def title(self) -> str:

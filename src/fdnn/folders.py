@@ -19,9 +19,10 @@ from torch import Tensor
 
 from fdnn import report
 from fdnn.errors import ImageError, UserError, one_line
-from fdnn.images import Array, list_images, read_image
+from fdnn.files.modes import Array
+from fdnn.images import list_images, read_image
 from fdnn.luma import luma, modcrop, plane, split_alpha
-from fdnn.metrics import WINDOW, BenchmarkScores, SetScores
+from fdnn.metrics import BenchmarkScores, SetScores, check_size
 from fdnn.sets import ImageSet, find_set
 
 
@@ -70,8 +71,7 @@ def _pair(sr_file: Path, hr_file: Path, scale: int) -> tuple[Tensor, Tensor]:
             f"{sr_file}: {sr.shape[1]}x{sr.shape[0]} pixels, but its HR image has "
             f"{hr.shape[1]}x{hr.shape[0]} after cropping to a multiple of {scale}"
         )
-    if min(hr.shape[:2]) < WINDOW + 2 * scale:
-        raise ImageError(f"{hr_file}: {hr.shape[1]}x{hr.shape[0]} is too small to be scored")
+    check_size(whole, scale, hr_file)
     gray = split_alpha(hr)[0].ndim == 2
     return plane(_gray(sr) if gray else luma(sr)), plane(luma(hr))
 

@@ -20,8 +20,7 @@ from fdnn.errors import ImageError, UserError, words
 from fdnn.files import metadata, wide
 from fdnn.files.atomic import replacing
 from fdnn.files.metadata import Metadata
-from fdnn.files.modes import Array as Array
-from fdnn.files.modes import from_pillow
+from fdnn.files.modes import Array, from_pillow
 
 #: File types that are looked for in folders (any case).
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})

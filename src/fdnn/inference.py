@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fdnn.alpha import fill_hidden
-from fdnn.images import Array
+from fdnn.files.modes import Array
 from fdnn.luma import rgb_to_ycbcr, ycbcr_to_rgb
 from fdnn.models import Network
 from fdnn.models.polyphase import REACH

@@ -82,7 +82,10 @@ class MetricsFile(ExperimentWriter):
         if self.file.exists():
             with self.file.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
-        with replacing(self.file) as temporary, temporary.open("w", newline="") as file:
+        with (
+            replacing(self.file) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.DictWriter(file, keys)
             writer.writeheader()
             writer.writerows(rows + self.metrics)

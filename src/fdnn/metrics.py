@@ -18,6 +18,7 @@ its Bicubic row, and checked against it by the tests):
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from torch.nn import functional as F
 from torchmetrics import Metric
 
 from fdnn.errors import ImageError
+from fdnn.files.modes import Array
 from fdnn.originals import true_name
 from fdnn.sets import ImageSet
 
@@ -52,6 +54,26 @@ PROTOCOL: dict[str, str | float | int | bool] = {
 def to_8_bit(image: Tensor) -> Tensor:
     """Clip to [0, 255] and round half up, as MATLAB's ``uint8`` does; dtype is kept."""
     return torch.floor(image.clamp(0, PEAK) + 0.5)
+
+
+def check_size(image: Array, scale: int, path: Path) -> None:
+    """Refuse an image that SSIM's window does not fit into once its border is shaved off.
+
+    Args:
+        image: The whole of it, ``(h, w[, c])``.
+        scale: Magnification.
+        path: What to call it.
+
+    Raises:
+        ImageError: If it is too small.
+    """
+    height, width = image.shape[:2]
+    smallest = WINDOW + 2 * scale
+    if min(n - n % scale for n in (height, width)) < smallest:
+        raise ImageError(
+            f"{path}: {width}x{height} is too small to be scored at x{scale}; at least "
+            f"{smallest + scale - 1} pixels a side are needed"
+        )
 
 
 def shave(image: Tensor, border: int) -> Tensor:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lightning.pytorch import Callback
 from lightning.pytorch.accelerators import MPSAccelerator
+from lightning.pytorch.callbacks import BackboneFinetuning, BatchSizeFinder, ModelPruning
 
 from fdnn.errors import UserError
+
+#: Callbacks that cannot work here, and why.
+REFUSED: dict[type[Callback], str] = {
+    BackboneFinetuning: "the networks have no backbone; --model.start takes trained weights",
+    BatchSizeFinder: "data.batch_size is that of all processes, and decides the result",
+    ModelPruning: "it cannot flatten kernels whose channels lie last in memory",
+}
 
 
 def check_options(trainer: Mapping[str, Any]) -> None:
@@ -57,3 +67,31 @@ def check_options(trainer: Mapping[str, Any]) -> None:
     for name, (wrong, remedy) in refused.items():
         if wrong:
             raise UserError(f"trainer.{name}={trainer[name]} does not work here: {remedy}")
+
+
+def check_values(values: Mapping[str, Any], part: str, kind: type) -> None:
+    """Refuse an option that has no value but needs one, such as ``batch_size:`` in a config.
+
+    Args:
+        values: Options by name.
+        part: What they are options of, as configs call it.
+        kind: The class that takes them.
+
+    Raises:
+        UserError: If there is one.
+    """
+    for name, option in inspect.signature(kind).parameters.items():
+        if values.get(name, "absent") is None and option.default is not None:
+            raise UserError(f"{part}.{name} has no value; give one, or delete it from the config")
+
+
+def check_callbacks(callbacks: Sequence[Callback]) -> None:
+    """Refuse those that cannot work.
+
+    Raises:
+        UserError: If there is one.
+    """
+    for callback in callbacks:
+        for kind, why in REFUSED.items():
+            if isinstance(callback, kind):
+                raise UserError(f"{kind.__name__} does not work here: {why}")

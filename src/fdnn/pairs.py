@@ -25,7 +25,8 @@ from rich.progress import track
 from fdnn.errors import ImageError, UserError
 from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
-from fdnn.images import Array, count_pixels, read_image
+from fdnn.files.modes import Array
+from fdnn.images import count_pixels, read_image
 from fdnn.luma import luma, modcrop
 from fdnn.metrics import to_8_bit
 from fdnn.resize import imresize
@@ -140,7 +141,7 @@ class PairStore:
                 height, width = image.shape
                 raise ImageError(
                     f"{file.name if isinstance(file, Member) else file}: "
-                    f"{height}x{width} is smaller than the patch of "
+                    f"{width}x{height} is smaller than the patch of "
                     f"{self.patch_size}x{self.patch_size}; "
                     "choose a smaller patch_size, or on_error: skip"
                 )

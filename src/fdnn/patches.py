@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fdnn.errors import UserError
-from fdnn.images import Array
+from fdnn.files.modes import Array
 from fdnn.pairs import PairStore
 
 # Albumentations asks the network for a newer version of itself at import unless told not to.

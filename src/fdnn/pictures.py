@@ -6,28 +6,21 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from fdnn.images import Array, read_image
+from fdnn.files.modes import Array
+from fdnn.images import read_image
 from fdnn.inference import upscale_pixels
 from fdnn.luma import luma, modcrop, plane, split_alpha
 from fdnn.metrics import psnr, shave, ssim, to_8_bit
 from fdnn.models import Bicubic, Network
-from fdnn.resize import imresize
+from fdnn.resize import shrink
 
 #: Pixels: the height of a caption, the sides of a strip's panels, the height of a comparison's.
 CAPTION = 22
 WINDOW = 300
 HEIGHT = 240
-
-
-def shrink(image: Array, scale: int) -> Array:
-    """Shrink an 8-bit image ``(h, w[, c])`` by MATLAB's bicubic, rounded to 8 bits."""
-    planes = torch.from_numpy(np.atleast_3d(image).copy()).permute(2, 0, 1).double()
-    small = to_8_bit(imresize(planes, 1 / scale)).to(torch.uint8).permute(1, 2, 0).numpy()
-    return small[..., 0] if image.ndim == 2 else small
 
 
 def _planes(image: Array) -> Tensor:

@@ -23,7 +23,7 @@ def load(name: str | Path, scale: int | None = None) -> Network:
             ``model.safetensors``, a .safetensors or a .ckpt file; or the id of a repository
             ``owner/name`` on the Hugging Face hub that holds a ``model.safetensors`` of this
             project (needs the extra ``fdnn[hub]``). Names of shipped weights come first, then
-            existing paths.
+            existing paths, from the current folder or from the source tree.
         scale: Magnification, where the weights leave the choice, such as VDSR's.
 
     Returns:
@@ -39,9 +39,8 @@ def load(name: str | Path, scale: int | None = None) -> Network:
     text = str(name)
     if text in shipped():
         return weights.load(SHIPPED / text, scale)
-    path = Path(name).expanduser()
-    if path.exists():
-        return weights.load(path, scale)
+    if any(place.exists() for place in _places(name)):
+        return weights.load(name, scale)
     if isinstance(name, str) and _is_hub_id(name):
         from fdnn.hub import from_hub
 
@@ -57,8 +56,14 @@ def shipped() -> list[str]:
     return sorted(file.parent.name for file in SHIPPED.glob(f"*/{weights.FILE_NAME}"))
 
 
+def _places(name: str | Path) -> list[Path]:
+    """List where a path may lead, see :func:`fdnn.weights.find_weights`."""
+    path = Path(name).expanduser()
+    return [path, weights.SOURCE / path]
+
+
 def _is_hub_id(name: str) -> bool:
     # "checkpoints/fdnn_x9" is a path with a mistake, not somebody's repository.
     looks_like_file = Path(name).suffix in {".safetensors", ".ckpt", ".pt", ".pth"}
-    below_a_folder = Path(name).parent.is_dir()
+    below_a_folder = any(place.parent.is_dir() for place in _places(name))
     return bool(HUB_ID.fullmatch(name)) and not looks_like_file and not below_a_folder

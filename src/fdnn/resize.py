@@ -17,8 +17,12 @@ from __future__ import annotations
 import math
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from fdnn.errors import UserError
+from fdnn.files.modes import Array
 
 MatlabGeneration = Literal["r2017b", "legacy_uint8"]
 
@@ -146,3 +150,29 @@ def imresize(
         if legacy:
             out = torch.floor(out.clamp(0, 255) + 0.5)
     return out.to(image.dtype)
+
+
+def shrink(image: Array, scale: int, generation: MatlabGeneration = "r2017b") -> Array:
+    """Shrink the pixels of an image by ``scale``, rounded to its bit depth as MATLAB rounds.
+
+    Args:
+        image: uint8 or uint16, ``(h, w)`` or ``(h, w, c)``, cropped to a multiple of ``scale``.
+        scale: Factor.
+        generation: See the head of this file; ``legacy_uint8`` takes uint8 only.
+
+    Returns:
+        ``(h / scale, w / scale[, c])`` of the same type.
+
+    Raises:
+        UserError: If the image is 16-bit and the generation is ``legacy_uint8``.
+    """
+    planes = torch.from_numpy(np.moveaxis(np.atleast_3d(image), -1, 0).copy())
+    if generation == "legacy_uint8":
+        if image.dtype != np.uint8:
+            raise UserError("legacy_uint8 takes 8-bit images only; use --generation r2017b")
+        small = imresize(planes, 1 / scale, generation=generation)
+    else:
+        peak = np.iinfo(image.dtype).max
+        small = torch.floor(imresize(planes.double(), 1 / scale).clamp(0, peak) + 0.5)
+    result = np.moveaxis(small.numpy().astype(image.dtype), 0, -1)
+    return np.ascontiguousarray(result[..., 0] if image.ndim == 2 else result)

@@ -126,7 +126,7 @@ def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
     raise UserError(f"nothing to resume: {reason}; leave --ckpt_path out to start anew")
 
 
-def check_resumable(path: Path, net: Network, optimizer: Optimizer, parts: int) -> None:
+def check_resumable(path: Path, net: Network, optimizer: Optimizer, parts: int) -> int:
     """Find out whether a training can go on from a checkpoint.
 
     Of the optimizer, the learning rates alone may change; a warning names other changes, which
@@ -137,6 +137,9 @@ def check_resumable(path: Path, net: Network, optimizer: Optimizer, parts: int) 
         net: The network that is to be trained.
         optimizer: Of its parameters.
         parts: ``accumulate_grad_batches``.
+
+    Returns:
+        The optimizer steps that it has made.
 
     Raises:
         UserError: If the checkpoint holds weights alone, is of another network or optimizer, or
@@ -174,6 +177,7 @@ def check_resumable(path: Path, net: Network, optimizer: Optimizer, parts: int) 
                     there,
                     here,
                 )
+    return int(content["global_step"])
 
 
 def _at_an_epochs_end(checkpoint: dict[str, Any]) -> bool:

@@ -23,7 +23,8 @@ from typing import Any
 from fdnn.errors import ImageError, UserError, words
 from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
-from fdnn.images import Array, count_pixels, read_image
+from fdnn.files.modes import Array
+from fdnn.images import count_pixels, read_image
 from fdnn.sets import ImageSet, find_set
 
 INDEX = "shards.json"

@@ -221,7 +221,8 @@ def start_weights(net: Network, path: Path | str) -> Path:
         The file that was read.
 
     Raises:
-        UserError: If the weights belong to another kind of network, or are damaged.
+        UserError: If the weights belong to another kind of network, have no kernel that fits, or
+            are damaged.
     """
     file = find_weights(path)
     description, state = read_weights(file)
@@ -230,8 +231,8 @@ def start_weights(net: Network, path: Path | str) -> Path:
     own = net.state_dict()
     fitting = {k: v for k, v in state.items() if k in own and own[k].shape == v.shape}
     left = sorted(own.keys() - fitting.keys())
-    if not fitting:
-        raise UserError(f"{file}: no parameter fits the network that is to be trained")
+    if not any(value.dim() > 1 for value in fitting.values()):
+        raise UserError(f"{file}: no kernel fits the network that is to be trained")
     net.load_state_dict(fitting, strict=False)
     log.warning("started from %s, which is for %s; new: %s", file, _spell(description), left)
     return file

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from fdnn.images import read_image
-from make_lr import main, shrink
+from make_lr import main
 
 
 def test_makes_matlabs_files(oracle, tmp_path) -> None:
@@ -14,14 +14,6 @@ def test_makes_matlabs_files(oracle, tmp_path) -> None:
     expected = read_image(oracle / "r2017b_baboon_down_x3_matlab.png")
     assert np.array_equal(read_image(tmp_path / "lr" / "baboon.png"), expected)
     assert read_image(tmp_path / "cut" / "baboon.png").shape == (480, 492, 3)
-
-
-def test_depth_and_channels(random) -> None:
-    for dtype in (np.uint8, np.uint16):
-        image = random.integers(0, np.iinfo(dtype).max, (12, 9, 4), dtype=dtype)
-        assert shrink(image, 3).shape == (4, 3, 4)
-        assert shrink(image, 3).dtype == dtype
-        assert shrink(image[..., 0], 3).shape == (4, 3)
 
 
 @pytest.mark.parametrize(

@@ -91,3 +91,9 @@ def test_a_flat_image_stays_flat() -> None:
     net = randomised(4)
     lr = torch.full((1, 1, 1, 3), 0.25)
     assert torch.allclose(net(lr), torch.full((1, 1, 4, 12), 0.25), atol=1e-6)
+
+
+@pytest.mark.parametrize(("features", "atoms"), [(0, 4), (4, 0)])
+def test_empty_dictionaries_are_refused(features: int, atoms: int) -> None:
+    with pytest.raises(ValueError, match=f"features={features} and atoms={atoms} must be 1 or"):
+        APlus(3, features, atoms)

@@ -89,3 +89,9 @@ def test_context_is_what_the_network_sees() -> None:
     changed[..., side // 2, side // 2] += 0.5
     seen = (net(lr) != net(changed))[0, 0].nonzero() // 2 - side // 2
     assert 5 < seen.abs().max() <= net.context
+
+
+@pytest.mark.parametrize(("atoms", "sparsity"), [(0, 1), (4, 0), (4, 5)])
+def test_impossible_codes_are_refused(atoms: int, sparsity: int) -> None:
+    with pytest.raises(ValueError, match=f"sparsity={sparsity} must lie in 1 to atoms={atoms}"):
+        ScSR(3, atoms, sparsity)

@@ -118,3 +118,8 @@ def test_command_stays_short(tmp_path) -> None:
         (tmp_path / name).mkdir(parents=True)
     given = [tmp_path / name for name in ("a/x", "a/y", "b/z")]
     assert shorten(given) == f"{tmp_path}/a/* {tmp_path}/b/z"
+    stages = [tmp_path / run / f"stage{i}" for run, i in (("a/x", 1), ("a/x", 2), ("a/y", 1))]
+    for stage in stages:
+        stage.mkdir(parents=True)
+    assert shorten(stages) == f"{tmp_path}/a/*/stage*"
+    assert shorten(stages[:2]) == f"{stages[0]} {stages[1]}"

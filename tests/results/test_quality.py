@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from fdnn.cli import main
-from fdnn.published import TABLE_3
 from fdnn.results.quality import points, quality_table
 from fdnn.results.records import Run
 
@@ -46,16 +45,9 @@ def test_quality_and_cost_are_of_the_same_weights(speed) -> None:
     fdnn = found["FDNN"]
     assert (fdnn.psnr, fdnn.parameters, fdnn.seconds) == (29.7, 1000, 0.5)
     assert found["A+"].psnr == 29.1
-    # Of the others nothing was measured: the paper's PSNR, costs by hand.
-    vdsr = found["VDSR"]
-    assert vdsr.printed
-    assert vdsr.seconds is None
-    assert vdsr.psnr == TABLE_3["VDSR"]["Set14"][3][0]
-    assert vdsr.multiply_adds == 25 + 664_704
-    assert list(found) == ["A+", "SRCNN", "DEGREE2", "FDNN", "VDSR"]
+    assert list(found) == ["A+", "FDNN"]  # by PSNR; VDSR's timed weights were not tested
     table = quality_table(list(found.values()))
     assert "| FDNN | 29.700 | 1,000 | 2,000 | 0.50 (0.25 to 1.00) |" in table
-    assert "| VDSR | (29.77) |" in table
 
 
 def test_page_has_the_picture(speed, tmp_path) -> None:

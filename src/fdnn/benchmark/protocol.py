@@ -20,7 +20,8 @@ from rich.table import Table
 from torch import Tensor
 
 from fdnn.errors import one_line
-from fdnn.images import Array, read_image
+from fdnn.files.modes import Array
+from fdnn.images import read_image
 from fdnn.luma import luma, modcrop, plane, rgb_to_ycbcr, split_alpha, ycbcr_to_rgb
 from fdnn.metrics import PEAK, psnr, shave, ssim, to_8_bit
 from fdnn.models import Bicubic, Network

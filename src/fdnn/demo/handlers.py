@@ -15,11 +15,12 @@ from fdnn.engines import Engined
 from fdnn.errors import UserError
 from fdnn.evaluation import score
 from fdnn.files.metadata import Metadata
-from fdnn.images import Array, read_picture, write_image
+from fdnn.files.modes import Array
+from fdnn.images import read_picture, write_image
 from fdnn.inference import upscale_luma, upscale_pixels
 from fdnn.luma import luma, modcrop, split_alpha
 from fdnn.models import Bicubic, Network
-from fdnn.pictures import shrink
+from fdnn.resize import shrink
 from fdnn.sets import ImageSet
 from fdnn.weights import FILE_NAME, load
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fdnn.images import Array
+from fdnn.files.modes import Array
 from fdnn.luma import rgb_to_ycbcr, ycbcr_to_rgb
 from fdnn.models import FDNN
 from fdnn.models.convolutional import ConvolutionalFDNN

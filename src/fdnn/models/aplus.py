@@ -67,6 +67,9 @@ class APlus(Network):
         features: Length of a patch's description after PCA; the fit finds it.
         atoms: Dictionary size (1,024 in the paper).
 
+    Raises:
+        ValueError: If there are no features or no atoms.
+
     Attributes:
         projection: ``(features, 4, 3 s, 3 s)``, PCA's leading directions.
         anchors: ``(atoms, features)``, unit vectors.
@@ -76,6 +79,8 @@ class APlus(Network):
     fitted_by = "python data_prep/fit_aplus.py"
 
     def __init__(self, scale: int, features: int, atoms: int = 1024) -> None:
+        if min(features, atoms) < 1:
+            raise ValueError(f"features={features} and atoms={atoms} must be 1 or more")
         super().__init__(scale)
         self.arguments = {"scale": scale, "features": features, "atoms": atoms}
         side = SIDE * scale

@@ -19,7 +19,7 @@ class SameConv(nn.Conv2d):
     Args:
         in_channels: Input feature maps.
         out_channels: Filters.
-        kernel_size: Odd.
+        kernel_size: Odd, at least 1.
         border: What lies beyond the border.
 
     Raises:
@@ -31,8 +31,10 @@ class SameConv(nn.Conv2d):
     ) -> None:
         if min(in_channels, out_channels) < 1:
             raise ValueError(f"channels must be at least 1, got {in_channels} and {out_channels}")
-        if kernel_size % 2 == 0:
-            raise ValueError(f"kernels of {type(self).__name__} must be odd, got {kernel_size}")
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(
+                f"kernels of {type(self).__name__} must be odd and positive, got {kernel_size}"
+            )
         self.beyond = kernel_size // 2 if border == "replicate" else 0
         padding = 0 if self.beyond else kernel_size // 2
         super().__init__(in_channels, out_channels, kernel_size, padding=padding)

@@ -17,7 +17,7 @@ from fdnn.models.network import Network
 
 
 def _convolution(kernel: Tensor, bias: Tensor | None) -> nn.Conv2d:
-    conv = nn.Conv2d(kernel.shape[1], kernel.shape[0], kernel.shape[2])
+    conv = nn.Conv2d(kernel.shape[1], kernel.shape[0], kernel.shape[2], device=kernel.device)
     assert conv.bias is not None
     assert bias is not None
     with torch.no_grad():
@@ -41,7 +41,8 @@ def _up(layer: UpDeconv, fuse: SameDeconv) -> nn.Sequential:
     assert fuse.bias is not None
     block = layer.kernel_size[0] ** 2
     kernel = layer.weight.permute(2, 3, 1, 0).reshape(-1, layer.in_channels, 1, 1)
-    diagonal = torch.kron(torch.eye(block), fuse.weight.view(1, -1))
+    identity = torch.eye(block, device=fuse.weight.device)
+    diagonal = torch.kron(identity, fuse.weight.view(1, -1))
     return nn.Sequential(
         _convolution(kernel, layer.bias.repeat(block)),
         nn.ELU(),

@@ -35,6 +35,11 @@ def glorot(net: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
+def _check(in_channels: int, out_channels: int) -> None:
+    if min(in_channels, out_channels) < 1:
+        raise ValueError(f"channels must be at least 1, got {in_channels} and {out_channels}")
+
+
 class SameDeconv(nn.ConvTranspose2d):
     """Deconvolution with stride 1 whose output is cropped to the size of its input.
 
@@ -49,7 +54,7 @@ class SameDeconv(nn.ConvTranspose2d):
         crop_before: For even k, ``(k - 1) // 2`` or ``k // 2``; for odd k ``(k - 1) // 2``.
 
     Raises:
-        ValueError: If ``crop_before`` is none of these.
+        ValueError: If ``crop_before`` is none of these, or a number of channels not positive.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class SameDeconv(nn.ConvTranspose2d):
     ) -> None:
         if crop_before not in {(kernel_size - 1) // 2, kernel_size // 2}:
             raise ValueError(f"crop_before={crop_before} does not fit kernel_size={kernel_size}")
+        _check(in_channels, out_channels)
         super().__init__(in_channels, out_channels, kernel_size)
         self.crop_before = crop_before
 
@@ -77,9 +83,13 @@ class UpDeconv(nn.ConvTranspose2d):
         in_channels: Input feature maps.
         out_channels: Filters.
         scale: Kernel size and stride.
+
+    Raises:
+        ValueError: If a number of channels is not positive.
     """
 
     def __init__(self, in_channels: int, out_channels: int, scale: int) -> None:
+        _check(in_channels, out_channels)
         super().__init__(in_channels, out_channels, scale, stride=scale)
 
     def per_lr_pixel(self, x: Tensor) -> Tensor:

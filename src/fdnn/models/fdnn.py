@@ -198,10 +198,6 @@ class FDNN(Network):
         blocks = cast("Iterable[Iterable[UpDeconv | SameDeconv]]", self.restore.values())
         return [layer for block in blocks for layer in block]
 
-    def deconvolutions(self) -> list[nn.ConvTranspose2d]:
-        """List all layers, top channel first, in the order of the data."""
-        return [m for m in self.modules() if isinstance(m, nn.ConvTranspose2d)]
-
     def forward(self, lr: Tensor) -> Tensor:
         """Magnify (Eq. 16).
 

@@ -37,7 +37,7 @@ class Network(nn.Module, ABC):
     def __init__(self, scale: int) -> None:
         super().__init__()
         if scale not in range(2, MAX_SCALE + 1):
-            raise ValueError(f"scale must be a whole number, 2 to {MAX_SCALE}, got {scale}")
+            raise ValueError(f"scale must be a whole number, 2 to {MAX_SCALE}, got {scale!r}")
         self.scale = scale
         self.arguments = {"scale": scale}
 

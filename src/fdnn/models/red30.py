@@ -28,9 +28,14 @@ class RED30(Refiner):
         scale: Magnification.
         half: Convolutions, and as many deconvolutions.
         channels: Filters of all layers but the last.
+
+    Raises:
+        ValueError: If there are no layers, or no filters.
     """
 
     def __init__(self, scale: int, half: int = 15, channels: int = 128) -> None:
+        if half < 1:
+            raise ValueError(f"half must be at least 1, got {half}")
         super().__init__(scale)
         self.arguments |= {"half": half, "channels": channels}
         self.encode = nn.ModuleList(

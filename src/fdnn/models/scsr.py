@@ -80,6 +80,9 @@ class ScSR(Network):
         atoms: Dictionary size (1,024 in the paper).
         sparsity: Atoms in the code of a patch.
 
+    Raises:
+        ValueError: If there are no atoms, or not so many.
+
     Attributes:
         low: ``(atoms, 4 * 6 * 6)``, D_l, unit vectors.
         high: ``(atoms, (3 s)**2)``, D_h.
@@ -88,6 +91,8 @@ class ScSR(Network):
     fitted_by = "python data_prep/fit_scsr.py"
 
     def __init__(self, scale: int, atoms: int = 1024, sparsity: int = 4) -> None:
+        if not 1 <= sparsity <= atoms:
+            raise ValueError(f"sparsity={sparsity} must lie in 1 to atoms={atoms}")
         super().__init__(scale)
         self.arguments = {"scale": scale, "atoms": atoms, "sparsity": sparsity}
         self.sparsity = sparsity

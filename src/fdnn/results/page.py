@@ -87,13 +87,11 @@ def quality(runs: Sequence[Run], speed: Run, picture: Path | None) -> list[str]:
     """Write the section on quality against cost; draw its picture if there is a place for it."""
     found = points([run for run in outside_ablations(runs) if run.benchmark], speed)
     how = speed.speed or {}
-    hollow = " In brackets, and hollow: the paper's PSNR of systems without weights here."
-    hollow = hollow if any(point.printed for point in found) else ""
     parts = [
         f"## Quality against cost, {SET} at x{SCALE}",
         f"Multiply-adds are those of `src/fdnn/cost.py`. Time is the median of {how['repeats']} "
         f"turns (least to most), all systems in turn, {how['engine']}, on {how['hardware']}; "
-        f"the image: {how['image']}.{hollow}",
+        f"the image: {how['image']}.",
         quality_table(found),
     ]
     if picture:
@@ -148,12 +146,17 @@ def page(
 
 
 def shorten(folders: Sequence[Path]) -> str:
-    """Spell folders as a command line; ``parent/*`` where all of a parent's are there."""
+    """Spell folders as a command line: ``parent/*`` where all of a parent's are there.
+
+    Likewise ``parent/*/stage*``.
+    """
     words = []
     for folder in folders:
-        siblings = {path for path in folder.parent.iterdir() if not path.name.startswith(".")}
-        whole = len(siblings) > 1 and siblings <= set(folders)
-        words.append(f"{folder.parent}/*" if whole else str(folder))
+        stage = folder.name.startswith("stage")
+        root, pattern = (folder.parents[1], "*/stage*") if stage else (folder.parent, "*")
+        all_of_it = {path for path in root.glob(pattern) if not path.name.startswith(".")}
+        whole = len(all_of_it) > 1 and all_of_it <= set(folders)
+        words.append(f"{root}/{pattern}" if whole else str(folder))
     return " ".join(dict.fromkeys(words))
 
 

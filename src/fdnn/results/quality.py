@@ -6,17 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fdnn import models
-from fdnn.cost import multiply_adds, parameters
 from fdnn.errors import UserError
 from fdnn.published import TABLE_3
 from fdnn.results.cells import system, table
 from fdnn.results.records import Run
 
 SCALE, SET = 3, "Set14"
-
-#: Systems of Table 3 whose costs follow from their papers: drawn hollow without weights.
-PRINTED = ("SRCNN", "VDSR", "DEGREE2", "FDNN")
 
 #: Shapes of the points, in turn; one more than there are colours.
 MARKERS = "osD^vP*X<>d"
@@ -38,18 +33,16 @@ class Point:
         psnr: In dB.
         parameters: All trained or fitted numbers.
         multiply_adds: Per output pixel.
-        seconds: Per megapixel of output, measured; None without weights.
+        seconds: Per megapixel of output, measured.
         spread: Least and most of these measurements.
-        printed: Whether the PSNR is the paper's.
     """
 
     name: str
     psnr: float
     parameters: int
     multiply_adds: float
-    seconds: float | None = None
-    spread: tuple[float, float] | None = None
-    printed: bool = False
+    seconds: float
+    spread: tuple[float, float]
 
 
 def points(tests: Sequence[Run], speed: Run) -> list[Point]:
@@ -80,13 +73,6 @@ def points(tests: Sequence[Run], speed: Run) -> list[Point]:
                     (time["low"], time["high"]),
                 )
             )
-    known = {point.name for point in found}
-    for name in PRINTED:
-        if name not in known:
-            net = getattr(models, name)(SCALE)
-            psnr, _ = TABLE_3[name][SET][SCALE]
-            costs = (parameters(net), multiply_adds(net))
-            found.append(Point(name, psnr, *costs, printed=True))
     return sorted(found, key=lambda point: point.psnr)
 
 
@@ -94,17 +80,14 @@ def quality_table(found: Sequence[Point]) -> str:
     """List what the picture shows."""
     rows = []
     for point in found:
-        psnr = f"({point.psnr:.2f})" if point.printed else f"{point.psnr:.3f}"
-        time = ""
-        if point.seconds is not None and point.spread:
-            time = f"{point.seconds:.2f} ({point.spread[0]:.2f} to {point.spread[1]:.2f})"
         counts = (f"{point.parameters:,}", f"{point.multiply_adds:,.0f}")
-        rows.append([point.name, psnr, *counts, time])
+        time = f"{point.seconds:.2f} ({point.spread[0]:.2f} to {point.spread[1]:.2f})"
+        rows.append([point.name, f"{point.psnr:.3f}", *counts, time])
     return table(["system", f"{SET} x{SCALE}", *PANELS.values()], rows)
 
 
 def draw_quality(found: Sequence[Point], path: Path) -> None:
-    """Draw PSNR over each cost; hollow where the PSNR is the paper's, bicubic as a line.
+    """Draw PSNR over each cost, and bicubic as a line.
 
     Raises:
         UserError: If matplotlib is not installed.
@@ -120,16 +103,13 @@ def draw_quality(found: Sequence[Point], path: Path) -> None:
     for axes, (attribute, label) in zip(panels, PANELS.items(), strict=True):
         # The best first: on top of the legend, as in the panels.
         for i, point in enumerate(reversed(found)):
-            cost = getattr(point, attribute)
-            colour = f"C{i % 10}"
             axes.plot(
-                [] if cost is None else [cost],
-                [] if cost is None else [point.psnr],
+                getattr(point, attribute),
+                point.psnr,
                 MARKERS[i % len(MARKERS)],
-                color=colour,
-                markerfacecolor="none" if point.printed else colour,
+                color=f"C{i % 10}",
                 markersize=9,
-                label=point.name + (" (as published)" if point.printed else ""),
+                label=point.name,
             )
         bicubic, _ = TABLE_3["Bicubic"][SET][SCALE]
         axes.axhline(bicubic, color="gray", linestyle=":", label="Bicubic")
