@@ -211,7 +211,7 @@ def test_test_writes_scores_with_their_origin(tiny, tmp_path, capsys) -> None:
 
 def test_part_of_a_set_can_be_scored(tiny, tmp_path) -> None:
     assert main(["fit", *tiny, "--trainer.limit_val_batches", "2"]) == 0
-    assert "| photos, 2 of 6 (validation) | 2 |" in (run(tmp_path, 0) / "README.md").read_text()
+    assert "| photos, 2 of 6 (trained on) | 2 |" in (run(tmp_path, 0) / "README.md").read_text()
     weights = ["--ckpt_path", str(run(tmp_path, 0))]
     assert main(["test", *tiny, *weights, "--trainer.limit_test_batches", "3"]) == 0
     sets = json.loads((run(tmp_path, 1) / "benchmark.json").read_text())["sets"]

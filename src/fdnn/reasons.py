@@ -47,5 +47,5 @@ def reason(error: Exception) -> str | None:
             return f"{lost or text} Go on with --ckpt_path last."
     # wandb is not imported before it is used; its errors are known by where they are from.
     if type(error).__module__.partition(".")[0] == "wandb":
-        return f"W&B: {text} Or go on without it: --wandb.mode disabled."
+        return f"W&B: {text} Or go on with --wandb.mode offline, or disabled."
     return None
