@@ -55,9 +55,9 @@ def with_engine(net: Network, engine: Engine = "eager", precision: Precision = "
     Args:
         net: Any network of :mod:`fdnn.models`; its weights are taken as they are now.
         engine: ``eager`` runs PyTorch layer by layer and is ready at once. ``compile`` goes
-            through ``torch.compile``: some seconds for the first images, then faster; without
-            a C++ compiler it says so and goes on eagerly. ``openvino`` is the fastest on Intel
-            and AMD processors; FDNN only, needs the extra ``fdnn[openvino]``.
+            through ``torch.compile``: some seconds for the first images, then faster; needs a
+            C++ compiler (:func:`compiler_works`). ``openvino`` is the fastest on Intel and AMD
+            processors; FDNN only, needs the extra ``fdnn[openvino]``.
         precision: ``fp32``, or ``bf16`` for the products: faster where the processor has
             bfloat16 instructions, at a cost of a few thousandths of a dB.
 
