@@ -85,7 +85,7 @@ def test_unusable_files(store, photos) -> None:
         store()
     lenient = store(on_error="skip")
     assert len(lenient.pairs) == 6
-    assert [("broken" in s, "flat.png: 10x200" in s) for s in lenient.skipped] == [
+    assert [("broken" in s, "flat.png: 200x10" in s) for s in lenient.skipped] == [
         (True, False),
         (False, True),
     ]

@@ -25,7 +25,7 @@ from fdnn.reasons import reason
             "--data.batch_size or compute each batch in parts with "
             "--trainer.accumulate_grad_batches; else use --trainer.accelerator cpu",
         ),
-        (wandb.Error("no key."), "W&B: no key. Or go on with --wandb.mode offline."),
+        (wandb.Error("no key."), "W&B: no key. Or go on with --wandb.mode offline, or disabled."),
         (
             AttributeError("When using the learning rate finder, either `model` or x"),
             "LearningRateFinder cannot set the rate of an optimizer that the config names; leave "

@@ -121,7 +121,7 @@ def test_unusable_images_are_named_or_skipped(noisy, tmp_path) -> None:
     data = SRDataModule(3, [str(tmp_path / "shards")], patch_size=24, on_error="skip")
     data.setup("fit")
     assert len(data.stores[0].pairs) == 6
-    assert "flat.png: 99x9 is smaller than the patch" in data.skipped[1]
+    assert "flat.png: 9x99 is smaller than the patch" in data.skipped[1]
 
 
 def test_nothing_else_needs_the_extra() -> None:

@@ -230,6 +230,7 @@ class BenchmarkScores(Metric):
         if len(rows) < len(images):
             part = tuple(images.paths[int(index)] for index, _, _ in rows)
             images = ImageSet(f"{images.name}, {len(part)} of {len(images)}", part)
-        images = ImageSet(true_name(images), images.paths)
+        name = true_name(images)
+        images = images if name == images.name else ImageSet(name, images.paths)
         per_image = [(p, s) for _, p, s in rows]
         return SetScores(images, float(scores["psnr"]), float(scores["ssim"]), per_image)

@@ -91,7 +91,7 @@ def test_context_is_what_the_network_sees() -> None:
     assert 5 < seen.abs().max() <= net.context
 
 
-@pytest.mark.parametrize(("atoms", "sparsity"), [(0, 1), (4, 0), (4, 5)])
+@pytest.mark.parametrize(("atoms", "sparsity"), [(0, 1), (4, 0)])
 def test_impossible_codes_are_refused(atoms: int, sparsity: int) -> None:
-    with pytest.raises(ValueError, match=f"sparsity={sparsity} must lie in 1 to atoms={atoms}"):
+    with pytest.raises(ValueError, match=f"atoms={atoms} and sparsity={sparsity} must be 1 or more"):
         ScSR(3, atoms, sparsity)

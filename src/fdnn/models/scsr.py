@@ -81,7 +81,7 @@ class ScSR(Network):
         sparsity: Atoms in the code of a patch.
 
     Raises:
-        ValueError: If there are no atoms, or not so many.
+        ValueError: If there are no atoms, or none in a code.
 
     Attributes:
         low: ``(atoms, 4 * 6 * 6)``, D_l, unit vectors.
@@ -91,8 +91,8 @@ class ScSR(Network):
     fitted_by = "python data_prep/fit_scsr.py"
 
     def __init__(self, scale: int, atoms: int = 1024, sparsity: int = 4) -> None:
-        if not 1 <= sparsity <= atoms:
-            raise ValueError(f"sparsity={sparsity} must lie in 1 to atoms={atoms}")
+        if min(atoms, sparsity) < 1:
+            raise ValueError(f"atoms={atoms} and sparsity={sparsity} must be 1 or more")
         super().__init__(scale)
         self.arguments = {"scale": scale, "atoms": atoms, "sparsity": sparsity}
         self.sparsity = sparsity
