@@ -31,8 +31,14 @@ def test_step_sampler_goes_on_where_training_stands() -> None:
     ("options", "message"),
     [
         ({"scale": 1}, "scale must be at least 2, got 1"),
-        ({"scale": 3, "patch_size": 70}, "patch_size=70 must be a multiple of every scale, here of 3"),
-        ({"scale": 2, "train_scales": [2, 5]}, "patch_size=72 must be a multiple of every scale, here of 5"),
+        (
+            {"scale": 3, "patch_size": 70},
+            "patch_size=70 must be a multiple of every scale, here of 3",
+        ),
+        (
+            {"scale": 2, "train_scales": [2, 5]},
+            "patch_size=72 must be a multiple of every scale, here of 5",
+        ),
         ({"scale": 3, "batch_size": 0}, "batch_size=0"),
         ({"scale": 3, "resized_copies": [1.5]}, "between 0 and 1"),
         ({"scale": 3, "full_range": 2}, "full_range must lie between 0 and 1, got 2"),

@@ -93,5 +93,7 @@ def test_context_is_what_the_network_sees() -> None:
 
 @pytest.mark.parametrize(("atoms", "sparsity"), [(0, 1), (4, 0)])
 def test_impossible_codes_are_refused(atoms: int, sparsity: int) -> None:
-    with pytest.raises(ValueError, match=f"atoms={atoms} and sparsity={sparsity} must be 1 or more"):
+    with pytest.raises(
+        ValueError, match=f"atoms={atoms} and sparsity={sparsity} must be 1 or more"
+    ):
         ScSR(3, atoms, sparsity)
