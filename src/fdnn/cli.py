@@ -11,18 +11,18 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.accelerators import MPSAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.plugins import CheckpointIO
 
 from fdnn import card, nodes, report
 from fdnn.callbacks import RunRecord
-from fdnn.configs import check_text, explain, restrict_imports
+from fdnn.configs import Parser, SaveConfig, restrict_imports
 from fdnn.dashboards import log_benchmark, log_weights
 from fdnn.data import SRDataModule
 from fdnn.errors import UserError, one_line, words
@@ -50,43 +50,6 @@ START = "--model.start takes weights"
 Tool = Callable[[Sequence[str]], int]
 #: Subcommands that need no Trainer: name -> module of this package with a ``main``.
 TOOLS = {"evaluate": "folders", "export": "export.command", "report": "results.page"}
-
-
-class SaveConfig(SaveConfigCallback):
-    """Keeps the config of a run, but not the checkpoint that a resumed one went on from.
-
-    That belongs to one command: a test by this config would score its weights, not the run's.
-    """
-
-    def __init__(self, parser: Any, config: Any, **options: Any) -> None:
-        config = config.clone()
-        config["ckpt_path"] = None
-        super().__init__(parser, config, **options)
-
-
-class Parser(LightningArgumentParser):
-    """Reports a bad option or config as one line."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002
-        """Raise what the base class would print below the usage text."""
-        raise UserError(explain(str(message)))
-
-    def parse_path(self, *args: Any, **kwargs: Any) -> Any:
-        """Parse a config file."""
-        try:
-            return super().parse_path(*args, **kwargs)
-        except UnicodeDecodeError as error:
-            raise UserError(f"config {[*args, *kwargs.values()][0]}: not UTF-8 ({error})") from None
-
-    def parse_string(self, content: str, path: str = "", *args: Any, **kwargs: Any) -> Any:
-        """Parse the text of a config, once it is known to be harmless."""
-        check_text(content)
-        if path and not content.strip():
-            raise UserError(f"config {path}: empty")
-        try:
-            return super().parse_string(content, path, *args, **kwargs)
-        except UserError as error:
-            raise UserError(str(error).replace('"<unicode string>"', path or "it")) from None
 
 
 def _listed(value: Any) -> list[Any]:

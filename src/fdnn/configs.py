@@ -1,12 +1,17 @@
-"""What a config may hold: a stranger's must neither run programs nor bring this one down."""
+"""Configs: what they may hold, how they are read, and what a run keeps of its own.
+
+A stranger's must neither run programs nor bring this one down.
+"""
 
 from __future__ import annotations
 
 import os
 import re
+from typing import Any, NoReturn
 
 import yaml
 from jsonargparse import set_parsing_settings
+from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from fdnn.errors import UserError
 
@@ -102,3 +107,40 @@ def check_text(text: str) -> None:
                 )
     except yaml.YAMLError:
         return  # which the loader will say
+
+
+class SaveConfig(SaveConfigCallback):
+    """Keeps the config of a run, but not the checkpoint that a resumed one went on from.
+
+    That belongs to one command: a test by this config would score its weights, not the run's.
+    """
+
+    def __init__(self, parser: Any, config: Any, **options: Any) -> None:
+        config = config.clone()
+        config["ckpt_path"] = None
+        super().__init__(parser, config, **options)
+
+
+class Parser(LightningArgumentParser):
+    """Reports a bad option or config as one line."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002
+        """Raise what the base class would print below the usage text."""
+        raise UserError(explain(str(message)))
+
+    def parse_path(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse a config file."""
+        try:
+            return super().parse_path(*args, **kwargs)
+        except UnicodeDecodeError as error:
+            raise UserError(f"config {[*args, *kwargs.values()][0]}: not UTF-8 ({error})") from None
+
+    def parse_string(self, content: str, path: str = "", *args: Any, **kwargs: Any) -> Any:
+        """Parse the text of a config, once it is known to be harmless."""
+        check_text(content)
+        if path and not content.strip():
+            raise UserError(f"config {path}: empty")
+        try:
+            return super().parse_string(content, path, *args, **kwargs)
+        except UserError as error:
+            raise UserError(str(error).replace('"<unicode string>"', path or "it")) from None

@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from fdnn.models.deconv import check_channels
+
 #: What lies beyond the border: black, or the border pixel.
 Border = Literal["zeros", "replicate"]
 
@@ -29,8 +31,7 @@ class SameConv(nn.Conv2d):
     def __init__(
         self, in_channels: int, out_channels: int, kernel_size: int, border: Border = "zeros"
     ) -> None:
-        if min(in_channels, out_channels) < 1:
-            raise ValueError(f"channels must be at least 1, got {in_channels} and {out_channels}")
+        check_channels(in_channels, out_channels)
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ValueError(
                 f"kernels of {type(self).__name__} must be odd and positive, got {kernel_size}"

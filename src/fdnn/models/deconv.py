@@ -35,7 +35,12 @@ def glorot(net: nn.Module) -> None:
             nn.init.zeros_(layer.bias)
 
 
-def _check(in_channels: int, out_channels: int) -> None:
+def check_channels(in_channels: int, out_channels: int) -> None:
+    """Refuse a layer without input or output.
+
+    Raises:
+        ValueError: If a number of channels is not positive.
+    """
     if min(in_channels, out_channels) < 1:
         raise ValueError(f"channels must be at least 1, got {in_channels} and {out_channels}")
 
@@ -62,7 +67,7 @@ class SameDeconv(nn.ConvTranspose2d):
     ) -> None:
         if crop_before not in {(kernel_size - 1) // 2, kernel_size // 2}:
             raise ValueError(f"crop_before={crop_before} does not fit kernel_size={kernel_size}")
-        _check(in_channels, out_channels)
+        check_channels(in_channels, out_channels)
         super().__init__(in_channels, out_channels, kernel_size)
         self.crop_before = crop_before
 
@@ -89,7 +94,7 @@ class UpDeconv(nn.ConvTranspose2d):
     """
 
     def __init__(self, in_channels: int, out_channels: int, scale: int) -> None:
-        _check(in_channels, out_channels)
+        check_channels(in_channels, out_channels)
         super().__init__(in_channels, out_channels, scale, stride=scale)
 
     def per_lr_pixel(self, x: Tensor) -> Tensor:
