@@ -158,6 +158,14 @@ def fetch(
 ) -> int:
     """Bring sets to ``root``; stop at the first file that cannot be had.
 
+    Args:
+        folders: Names of sets in the manifest.
+        root: Folder that gets a folder for each.
+        mirror: Folder or URL that holds SET/FILE; the manifest's sources if None.
+        jobs: Files fetched at a time.
+        timeout: Seconds without a byte after which a file cannot be had.
+        manifest: What :func:`read_manifest` returns, and calls if None.
+
     Returns:
         How many files were fetched.
 

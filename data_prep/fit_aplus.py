@@ -95,6 +95,12 @@ def samples(
 ) -> tuple[Tensor, Tensor]:
     """Gather normalised pairs of description and HR residual.
 
+    Args:
+        images: HR, ``(1, 1, h, w)`` float64.
+        scale: Magnification.
+        projection: Of the gradients, see :func:`principal`.
+        most: Pairs after which to stop.
+
     Returns:
         ``(n, features)`` and ``(n, (3 s)**2)`` in float32.
     """

@@ -79,6 +79,14 @@ def test_a_set_that_was_trained_on_is_called_so(finished) -> None:
         assert f"| Set5 ({label}) |" in text("a", record, benchmark, "", "")
 
 
+def test_what_a_resume_changed_is_on_the_card(finished) -> None:
+    run, test = finished
+    record, benchmark = (json.loads(f.read_text()) for f in (run / "run.json", test / JSON_NAME))
+    record["changed"] = [{"step": 9000, "seed": [0, 7], "batch_size": [4, 3]}]
+    line = "| Changed at step 9,000 | seed: 0, then 7; batch_size: 4, then 3 |"
+    assert line in text("a", record, benchmark, "", "").splitlines()
+
+
 @pytest.mark.parametrize(
     ("model", "printed"),
     [

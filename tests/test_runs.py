@@ -190,6 +190,20 @@ def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path) -> None:
     assert yaml.safe_load((run(2) / "config.yaml").read_text())["ckpt_path"] is None
 
 
+def test_what_a_resumed_run_changes_is_said_and_kept(tiny, caplog) -> None:
+    assert main(["fit", *tiny]) == 0
+    assert main(["fit", *tiny, "--trainer.max_epochs", "3", "--ckpt_path", "last"]) == 0
+    assert "goes on at step" not in caplog.text
+    other = ["--seed_everything", "7", "--data.batch_size", "3"]
+    assert main(["fit", *tiny, *other, "--trainer.max_epochs", "4", "--ckpt_path", "last"]) == 0
+    assert "goes on at step 9 with seed=7 (before: 0), batch_size=3 (before: 4)" in caplog.text
+    # The next run has nothing changed, and yet knows of it.
+    assert main(["fit", *tiny, *other, "--trainer.max_epochs", "5", "--ckpt_path", "last"]) == 0
+    records = [json.loads((run(i) / "run.json").read_text()) for i in range(4)]
+    changed = [{"step": 9, "seed": [0, 7], "batch_size": [4, 3]}]
+    assert [record["changed"] for record in records] == [[], [], changed, changed]
+
+
 def test_changed_options_of_the_optimizer_are_named(tiny, caplog) -> None:
     adam = ["--model.optimizer", "Adam", "--model.optimizer.betas"]
     assert main(["fit", *tiny, *adam, "[0.9,0.99]"]) == 0

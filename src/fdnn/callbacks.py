@@ -30,6 +30,17 @@ from fdnn.weights import FILE_NAME, find_weights, save_weights
 
 log = logging.getLogger(__name__)
 
+#: Of the data module: what a resumed run may have otherwise than the run before, and then says.
+RECIPE = (
+    "seed",
+    "train_scales",
+    "patch_size",
+    "margin",
+    "batch_size",
+    "resized_copies",
+    "full_range",
+)
+
 
 class Throughput(pl.Callback):
     """Logs ``speed/pairs_per_s`` and ``speed/data_wait``, the share of time waiting for data.
@@ -157,6 +168,11 @@ class RunRecord(pl.Callback):
         self.teachers: list[dict[str, str]] = []
         #: The same of the weights that training started from.
         self.start: dict[str, str] | None = None
+        #: How this run trains, and how the one did that it goes on with.
+        self.recipe: dict[str, Any] = {}
+        self.recipe_before: dict[str, Any] = {}
+        #: For each resume that changed it: step, and what was and is.
+        self.changed: list[dict[str, Any]] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Tell all processes which folder the run has, and see what it starts and learns from."""
@@ -174,13 +190,14 @@ class RunRecord(pl.Callback):
         return self.seconds_before + time.monotonic() - self.started
 
     def state_dict(self) -> dict[str, Any]:
-        """Carry time, place in the metrics, and origin over to a resumed run."""
+        """Carry time, place in the metrics, origin and recipe over to a resumed run."""
         rows = self.logger.experiment.rows if self.logger else 0
         origin = {"teachers": self.teachers, "start": self.start}
-        return {"seconds": self._seconds(), "rows": rows, **origin}
+        recipe = {"recipe": self.recipe, "changed": self.changed}
+        return {"seconds": self._seconds(), "rows": rows, **origin, **recipe}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take the training time, number of rows and origin of the run that is resumed.
+        """Take time, number of rows, origin and recipe of the run that is resumed.
 
         Raises:
             UserError: If it learned from other teachers.
@@ -188,6 +205,8 @@ class RunRecord(pl.Callback):
         self.seconds_before = float(state_dict["seconds"])
         self.rows_before = int(state_dict.get("rows", 0))
         self.start = state_dict.get("start")
+        self.recipe_before = state_dict.get("recipe", {})
+        self.changed = list(state_dict.get("changed", []))
         before = [teacher["sha256"] for teacher in state_dict.get("teachers", [])]
         now = [teacher["sha256"] for teacher in self.teachers]
         if before != now:
@@ -206,26 +225,36 @@ class RunRecord(pl.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
         sets = {name: find_images(name) for name in [*data.train_sets, *data.val_sets]}
+        digests = {name: images.sha256() for name, images in sets.items()}
+        loss = getattr(module.criterion, "title", type(module.criterion).__name__)
+        self.recipe = {name: getattr(data, name) for name in RECIPE} | {
+            "train_sets": [f"{Path(name).name} {digests[name][:12]}" for name in data.train_sets],
+            "loss": loss,
+            "lr": [group["lr"] for group in module.new_optimizer().param_groups],
+            "precision": str(trainer.precision),
+            "hardware": hardware(),
+        }
         self.started = time.monotonic()
         self.record = {
             "command": shlex.join(["python", *sys.argv]),
             "git_commit": git_commit(),
             "scale": net.scale,
             "seed": data.seed,
-            "loss": getattr(module.criterion, "title", type(module.criterion).__name__),
+            "loss": loss,
             "parameters": sum(p.numel() for p in net.parameters()),
-            "hardware": hardware(),
+            "hardware": self.recipe["hardware"],
             "precision": trainer.precision,
             "processes": trainer.world_size,
             "versions": versions(),
             "train_sets": [Path(name).name for name in data.train_sets],
-            "data_sha256": {name: images.sha256() for name, images in sets.items()},
+            "data_sha256": digests,
             "images": {name: len(images) for name, images in sets.items()},
             "started_from": self.start,
             "teachers": self.teachers,
             "averaged": any(isinstance(c, WeightAveraging) for c in callbacks),
             "left_out": data.skipped,
             "resumed_from": str(trainer.ckpt_path) if trainer.ckpt_path else None,
+            "changed": self.changed,
         }
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
@@ -237,6 +266,20 @@ class RunRecord(pl.Callback):
             before = Path(trainer.ckpt_path).parent.parent / METRICS_NAME
             if before.is_file() and self.rows_before:
                 self.logger.experiment.begin_with(before, self.rows_before)
+
+    @rank_zero_only
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say, and note in the record, what a resumed run does otherwise than the run before."""
+        changes = {
+            name: [before, self.recipe[name]]
+            for name, before in self.recipe_before.items()
+            if name in self.recipe and before != self.recipe[name]
+        }
+        if changes:
+            self.changed.append({"step": trainer.global_step, **changes})
+            listed = (f"{name}={now} (before: {was})" for name, (was, now) in changes.items())
+            log.warning("goes on at step %d with %s", trainer.global_step, ", ".join(listed))
+            self._write(trainer)
 
     @rank_zero_only
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -95,6 +95,11 @@ def page(
     return "\n".join([*lines, "", departures.strip(), ""])
 
 
+def _changes(change: dict[str, Any]) -> str:
+    """Spell what a resumed run changed."""
+    return "; ".join(f"{k}: {v[0]}, then {v[1]}" for k, v in change.items() if k != "step")
+
+
 def text(
     name: str, record: dict[str, Any], benchmark: dict[str, Any], command: str, departures: str
 ) -> str:
@@ -123,6 +128,10 @@ def text(
         **({"Teachers": ", ".join(f"`{digest}`" for digest in teachers)} if teachers else {}),
         "Commit": record["git_commit"],
         "Seed": record["seed"],
+        **{
+            f"Changed at step {change['step']:,}": _changes(change)
+            for change in record.get("changed", [])
+        },
         **({"Loss": record["loss"]} if "loss" in record else {}),
         "Steps": f"{record['steps']:,}",
         "Hours": record["hours"],

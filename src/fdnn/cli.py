@@ -135,7 +135,11 @@ class CLI(LightningCLI):
         config["weights_only"] = True
 
     def instantiate_classes(self) -> None:
-        """Turn what a network or loss says of its arguments into a message for the user."""
+        """Make network, data and trainer of the config.
+
+        Raises:
+            UserError: What one of them says of its arguments.
+        """
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, RuntimeError) as error:

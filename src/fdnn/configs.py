@@ -129,14 +129,22 @@ class Parser(LightningArgumentParser):
         raise UserError(explain(str(message)))
 
     def parse_path(self, *args: Any, **kwargs: Any) -> Any:
-        """Parse a config file."""
+        """Parse a config file.
+
+        Raises:
+            UserError: If it is not UTF-8, or :meth:`parse_string` refuses it.
+        """
         try:
             return super().parse_path(*args, **kwargs)
         except UnicodeDecodeError as error:
             raise UserError(f"config {[*args, *kwargs.values()][0]}: not UTF-8 ({error})") from None
 
     def parse_string(self, content: str, path: str = "", *args: Any, **kwargs: Any) -> Any:
-        """Parse the text of a config, once it is known to be harmless."""
+        """Parse the text of a config, once it is known to be harmless.
+
+        Raises:
+            UserError: If it is not, or is empty or no YAML.
+        """
         check_text(content)
         if path and not content.strip():
             raise UserError(f"config {path}: empty")

@@ -140,7 +140,11 @@ class RunLogger(CSVLogger):
         return self._experiment
 
     def finalize(self, status: str) -> None:
-        """Write what waits, say so if that failed to the end; leave no empty folder."""
+        """Write what waits; leave no empty folder.
+
+        Raises:
+            UserError: If rows of a run that ended well could not be written.
+        """
         super().finalize(status)
         if self._version is not None and _is_first():
             with suppress(OSError):  # works for an empty one: the run did not come to a start

@@ -98,7 +98,11 @@ class PixelLoss(nn.Module):
         self.title = kind.upper()
 
     def forward(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
-        """Return ``{"loss", kind}``, float32 scalars."""
+        """Compare two batches of images, ``(n, 1, h, w)`` each.
+
+        Returns:
+            ``{"loss", kind}``, float32 scalars.
+        """
         difference = F.mse_loss if self.kind == "mse" else F.l1_loss
         value = difference(sr.float(), hr.float())
         return {"loss": value, self.kind: value.detach()}
@@ -114,6 +118,9 @@ class MSEKLLoss(nn.Module):
         kl_weight: Factor of the KL term; the paper adds it with 1.
         form: ``"divergence"`` (:func:`kl_divergence`) or ``"printed"`` (:func:`kl_printed`).
         epsilon: See these functions.
+
+    Raises:
+        ValueError: If the weight is negative, or epsilon not positive.
     """
 
     def __init__(
@@ -140,7 +147,11 @@ class MSEKLLoss(nn.Module):
         return f"MSE + {weight}KL" + (" as printed" if self.form == "printed" else "")
 
     def forward(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
-        """Return ``{"loss", "mse", "kl"}``, float32 scalars; ``kl`` is unweighted."""
+        """Compare two batches of images, ``(n, 1, h, w)`` each.
+
+        Returns:
+            ``{"loss", "mse", "kl"}``, float32 scalars; ``kl`` is unweighted.
+        """
         divergence = kl_divergence if self.form == "divergence" else kl_printed
         mse = F.mse_loss(sr.float(), hr.float())
         kl = divergence(sr, hr, self.epsilon).mean()

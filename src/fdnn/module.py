@@ -104,7 +104,12 @@ class SuperResolution(Evaluator):
         self.terms: dict[str, Tensor] = {}
 
     def on_fit_start(self) -> None:
-        """Check steps and scales; switch compilation on, if asked for and possible."""
+        """Check steps and scales; switch compilation on, if asked for and possible.
+
+        Raises:
+            UserError: If the Trainer leaves the number of steps open, or the network cannot
+                have one of ``data.train_scales``.
+        """
         self._check_steps()
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         try:

@@ -228,7 +228,11 @@ class PairStore:
             return f"its index cannot be read: {error}"
 
     def load(self) -> None:
-        """Make the pairs available in ``pairs``."""
+        """Make the pairs available in ``pairs``.
+
+        Raises:
+            UserError: If no image can be used.
+        """
         if self.file is None:
             self.pairs = list(self._make())
         else:

@@ -118,7 +118,15 @@ class Sampler(pl.Callback):
 
 
 def train(steps: int, folder: Path) -> list[Sample]:
-    """Train for so many steps, in 40 epochs; returns the samples."""
+    """Train in 40 epochs.
+
+    Args:
+        steps: How many in all.
+        folder: Where photos and logs go.
+
+    Returns:
+        Memory and open files on the way.
+    """
     photos = _photos(folder / "photos", 8, (48, 40))
     epoch = max(1, steps // 40)
     data = SRDataModule(
@@ -146,7 +154,15 @@ def train(steps: int, folder: Path) -> list[Sample]:
 
 
 def predict(count: int, folder: Path) -> list[Sample]:
-    """Magnify so many files; returns the samples."""
+    """Magnify image files.
+
+    Args:
+        count: How many.
+        folder: Where they and the results go.
+
+    Returns:
+        Memory and open files on the way.
+    """
     photos = _photos(folder / "inputs", count, (24, 20))
     sampler = Sampler(count // SAMPLES)
     trainer = _trainer(logger=False, callbacks=[sampler])
@@ -177,7 +193,15 @@ def _photos(folder: Path, count: int, size: tuple[int, int]) -> Path:
 
 
 def plot(runs: dict[str, list[Sample]], file: Path) -> None:
-    """Draw memory and open files over the course of each run."""
+    """Draw memory and open files over the course of each run.
+
+    Args:
+        runs: Samples by the title of the run's axis.
+        file: Where the picture goes.
+
+    Raises:
+        UserError: If matplotlib is missing.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -40,7 +40,15 @@ def _run(net: Network, lr: Tensor) -> Tensor:
 
 
 def standard(image: Array, net: Network) -> tuple[Tensor, Tensor]:
-    """Follow the protocol."""
+    """Follow the protocol.
+
+    Args:
+        image: HR pixels, uint8, ``(h, w)`` or ``(h, w, c)``; so for the functions below.
+        net: Network that maps luma to luma.
+
+    Returns:
+        SR and HR, ``(1, 1, H, W)`` float64 in [0, 255]; three channels of :func:`rgb`.
+    """
     hr = plane(luma(image))
     return _run(net, imresize(hr, 1 / net.scale)), hr
 

@@ -45,6 +45,9 @@ class DEGREE2(Refiner):
         scale: Magnification.
         steps: Pairs of layers with a by-pass.
         channels: Filters of all layers but those that predict edges and image.
+
+    Raises:
+        ValueError: If there is no step.
     """
 
     sobel: Tensor

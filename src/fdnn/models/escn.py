@@ -109,6 +109,9 @@ class ESCN(Network):
         members: Networks in the ensemble.
         atoms: Size of their dictionaries.
         stages: Their recurrent stages.
+
+    Raises:
+        ValueError: If there are no members or atoms, or fewer than no stages.
     """
 
     def __init__(self, scale: int, members: int = 4, atoms: int = 128, stages: int = 1) -> None:

@@ -31,6 +31,9 @@ class FSRCNN(Network):
         d: Filters that extract and expand.
         s: Filters that map.
         m: Mapping layers.
+
+    Raises:
+        ValueError: If there is no mapping layer.
     """
 
     def __init__(self, scale: int, d: int = 56, s: int = 12, m: int = 4) -> None:

@@ -31,6 +31,9 @@ class VDSR(Refiner):
         scale: Magnification.
         layers: Convolutions, at least 2.
         channels: Filters of all layers but the last.
+
+    Raises:
+        ValueError: If there are fewer than two layers.
     """
 
     any_scale = True

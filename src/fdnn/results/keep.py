@@ -69,6 +69,11 @@ def keep_scores(test: Path, target: Path) -> None:
 def keep(target: Path, fit: Path | None, test: Path | None) -> None:
     """Copy what a report needs of a fit, and of a test of its weights.
 
+    Args:
+        target: Folder to make.
+        fit: Folder of a finished fit.
+        test: Folder of a test of its weights.
+
     Raises:
         UserError: If a folder is not of its kind, or the test scored other weights.
     """

@@ -84,7 +84,16 @@ def ablations(runs: Sequence[Run]) -> list[str]:
 
 
 def quality(runs: Sequence[Run], speed: Run, picture: Path | None) -> list[str]:
-    """Write the section on quality against cost; draw its picture if there is a place for it."""
+    """Write the section on quality against cost.
+
+    Args:
+        runs: What was measured.
+        speed: What ``python -m fdnn.benchmark.zoo`` measured.
+        picture: Where the picture goes; none if None.
+
+    Returns:
+        Paragraphs of Markdown.
+    """
     found = points([run for run in outside_ablations(runs) if run.benchmark], speed)
     how = speed.speed or {}
     parts = [
