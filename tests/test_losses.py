@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -45,6 +46,18 @@ def test_printed_form() -> None:
     h, f = hr.flatten(1).clamp(1e-3), sr.flatten(1).clamp(1e-3)
     expected = (h * torch.log(h / f)).sum(dim=1).abs()
     assert torch.allclose(kl_printed(sr, hr), expected)
+    # Eq. 21 whole: the mean over images of either term.
+    norms = [np.linalg.norm(difference) for difference in (sr - hr)[:, 0].numpy()]
+    terms = MSEKLLoss(form="printed", kl_weight=2)(sr, hr)
+    assert float(terms["loss"]) == pytest.approx(np.mean(norms) + 2 * float(expected.mean()))
+    assert float(terms["mse"]) == pytest.approx(float(F.mse_loss(sr, hr)))
+
+
+def test_printed_form_has_a_gradient_where_images_agree() -> None:
+    _, hr = batch()
+    sr = hr.clone().requires_grad_()
+    MSEKLLoss(form="printed")(sr, hr)["loss"].backward()
+    assert torch.isfinite(sr.grad).all()
 
 
 @pytest.mark.parametrize("form", ["divergence", "printed"])
@@ -120,4 +133,5 @@ def test_titles() -> None:
     assert MSEKLLoss(kl_weight=0).title == "MSE"
     assert MSEKLLoss().title == "MSE + KL"
     assert MSEKLLoss(kl_weight=0.1).title == "MSE + 0.1 KL"
-    assert MSEKLLoss(form="printed").title == "MSE + KL as printed"
+    assert MSEKLLoss(form="printed").title == "norm + KL, as printed"
+    assert MSEKLLoss(form="printed", kl_weight=0).title == "norm"

@@ -111,13 +111,15 @@ class PixelLoss(nn.Module):
 class MSEKLLoss(nn.Module):
     """Mean squared error plus weighted KL divergence, averaged over the batch (Eqs. 20-21).
 
-    A departure from the printed Eq. 20: its first term is a Frobenius norm; as the text
-    calls it "the MSE loss", the mean of squared differences is used.
+    ``form="divergence"``, the default, departs from the printed equations: as the text calls the
+    first term "the MSE loss", it is the mean of squared differences, and the images of the second
+    are normalised. ``form="printed"`` is Eq. 21 to the letter: the Frobenius norm of the difference
+    of two images, plus :func:`kl_printed`. Neither is divided by the number of pixels.
 
     Args:
         kl_weight: Factor of the KL term; the paper adds it with 1.
-        form: ``"divergence"`` (:func:`kl_divergence`) or ``"printed"`` (:func:`kl_printed`).
-        epsilon: See these functions.
+        form: ``"divergence"`` or ``"printed"``.
+        epsilon: See :func:`kl_divergence` and :func:`kl_printed`.
 
     Raises:
         ValueError: If the weight is negative, or epsilon not positive.
@@ -141,18 +143,21 @@ class MSEKLLoss(nn.Module):
     @property
     def title(self) -> str:
         """Name the loss, such as ``MSE + KL`` (the paper's) or ``MSE + 0.1 KL``."""
-        if not self.kl_weight:
-            return "MSE"
+        first, suffix = ("MSE", "") if self.form == "divergence" else ("norm", ", as printed")
         weight = "" if self.kl_weight == 1 else f"{self.kl_weight:g} "
-        return f"MSE + {weight}KL" + (" as printed" if self.form == "printed" else "")
+        return f"{first} + {weight}KL{suffix}" if self.kl_weight else first
 
     def forward(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
         """Compare two batches of images, ``(n, 1, h, w)`` each.
 
         Returns:
-            ``{"loss", "mse", "kl"}``, float32 scalars; ``kl`` is unweighted.
+            ``{"loss", "mse", "kl"}``, float32 scalars; ``kl`` is unweighted, ``mse`` is the mean
+            squared error in both forms.
         """
-        divergence = kl_divergence if self.form == "divergence" else kl_printed
-        mse = F.mse_loss(sr.float(), hr.float())
-        kl = divergence(sr, hr, self.epsilon).mean()
-        return {"loss": mse + self.kl_weight * kl, "mse": mse.detach(), "kl": kl.detach()}
+        mse = first = F.mse_loss(sr.float(), hr.float())
+        if self.form == "divergence":
+            kl = kl_divergence(sr, hr, self.epsilon).mean()
+        else:
+            first = (sr.float() - hr.float()).flatten(1).norm(dim=1).mean()
+            kl = kl_printed(sr, hr, self.epsilon).mean()
+        return {"loss": first + self.kl_weight * kl, "mse": mse.detach(), "kl": kl.detach()}

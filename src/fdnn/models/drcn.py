@@ -9,7 +9,7 @@
                                 reconstruct
 
 16 recursions, 256 filters, ReLU, the interpolated image added to every reconstruction, learned
-weights of the sum (Sec. 3 and 5.1 there): 20 layers deep, 1,774,080 weights.
+weights of the sum (Sec. 3 and training setup there): 20 layers deep, 1,774,080 weights.
 
 Departure: the paper also supervises the 16 intermediate images, with a share of the loss that
 it lowers to nothing; here the loss sees the sum alone.
@@ -45,7 +45,7 @@ class DRCN(Refiner):
         self.recursions = recursions
         self.embed = nn.ModuleList([SameConv(1, channels, 3), SameConv(channels, channels, 3)])
         self.recurse = SameConv(channels, channels, 3)
-        # Sec. 5.1 there: what is recursive starts as the identity, so that signals pass.
+        # Training setup there: what is recursive starts as the identity, so that signals pass.
         nn.init.dirac_(self.recurse.weight)
         self.widen = SameConv(channels, channels, 3)
         self.reconstruct = SameConv(channels, 1, 3)

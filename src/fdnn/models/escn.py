@@ -30,7 +30,9 @@ Departures. The paper's network adds its patches to a local mean and starts from
 learned by sparse coding; here they are added to the interpolated image, which is also where
 training starts, and the contrast is the length of the description. The filters are kept free of a
 mean (those of the published program sum to almost nothing): brightness and contrast of an image
-pass through unchanged. Losses of the images between the steps are left out.
+pass through unchanged. The program brings a decoded patch to unit length before it takes on the
+contrast, and weighs its pixels; here training decides its length, and patches add up evenly.
+Losses of the images between the steps are left out.
 """
 
 from __future__ import annotations

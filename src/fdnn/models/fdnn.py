@@ -12,14 +12,14 @@ What the paper leaves open, and how it is read here:
 * **Where the size grows.** By Eq. 10 the only stated kernel that takes w exactly to N * w
   is N x N with stride N. All other layers therefore run with stride 1 and are cropped to
   the size of their input; ``upsample_at`` says which N x N layer of the restoration block
-  has stride N. The default is the last: it keeps
-  the rest at LR size, and at equal training time it scored best at x3.
+  has stride N. The default is the last, which keeps the rest at LR size.
 * **Even kernels have no centre.** The side that loses the larger part alternates from one
   even layer to the next, so that the half-pixel shifts cancel in pairs.
 * **Scale 2.** The paper names no layers for it, and prints no score. Its rule (Sec. 3.1.2) gives
   one sub-block of 2x2 kernels; eight of them would see eight LR pixels across, so that all but
   the last are 3x3 here.
-* **The residual channel at scale 4** is not stated; N x N with stride N as at scale 3.
+* **The residual channel.** The text names its two layers; that ELU stands between them is read
+  from Fig. 1. At scale 4 it is not stated; N x N with stride N as at scale 3.
 """
 
 from __future__ import annotations

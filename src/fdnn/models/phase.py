@@ -9,10 +9,10 @@ several directions; in each direction
 with d_n the deviation of a phase from the mean phase, T what noise may give, and w small where
 one length alone is present. Edge strength is the larger eigenvalue of the directions' covariance.
 
-Departures from Kovesi's program ``phasecong3``, which sees the whole image at every pixel: its
-filters are cut to 17x17 pixels, which hold 99.7 % of their energy, and T is a constant (a choice
-that the program offers): about the median of what it estimates for the 91 images at x3. On six of
-them, the edges of the two correlate by 0.7 to 0.9.
+Lengths, directions, bandwidth, cut-off and gain are those with which MSDEPC's published program
+calls Kovesi's ``phasecong3``. Departures from the latter, which sees the whole image at every
+pixel: its filters are cut to 17x17 pixels, and T is a constant (a choice that it offers), about
+the median of what it estimates for the 91 images at x3.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 
 The paper's 9-5-5 (its Sec. 4.3.2: 57,184 weights), the variant whose scores others print. As in
 its published code, the border pixel is repeated beyond the border. Departure: He's
-initialisation instead of a standard deviation of 0.001, which takes 10^8 updates to leave.
+initialisation instead of a standard deviation of 0.001, with which its paper made 8 10^8 updates.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def trainings(runs: Sequence[Run]) -> str:
         commands += [f"# {run.label}", record["command"]]
     parts = [
         table(["run", "steps", "minutes", "PSNR at the end"], rows),
-        "Their commands, each of the time of its run (`--model.margin` is `--data.margin` now):",
+        "Their commands, each of the time of its run:",
         "\n".join(["```sh", *commands, "```"]),
     ]
     return "\n\n".join(parts)
