@@ -71,15 +71,24 @@ def main(
 
     Returns:
         The exit status.
+
+    Raises:
+        UserError: If there are weights already, or the images cannot be used.
     """
     parser = argparse.ArgumentParser(description=f"Fit {name} to images.")
     parser.add_argument("--scale", type=int, required=True, help="magnification, such as 3")
     parser.add_argument("--images", default="T91", help="name or folder of the images (T91)")
-    parser.add_argument("--output", type=Path, help=f"folder to make (checkpoints/{name}_xN)")
+    parser.add_argument("--output", type=Path, help=f"folder to make (logs/{name}_xN)")
+    parser.add_argument("--overwrite", action="store_true", help="replace weights that exist")
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (0)")
     options = parser.parse_args(args)
     if not 2 <= options.scale <= MAX_SCALE:
         parser.error(f"--scale must be 2 to {MAX_SCALE}, got {options.scale}")
+    folder = options.output or Path(f"logs/{name}_x{options.scale}")
+    if (folder / FILE_NAME).exists() and not options.overwrite:
+        raise UserError(
+            f"{folder / FILE_NAME} exists; choose another folder by --output, or add --overwrite"
+        )
     wall, cpu = time.monotonic(), time.process_time()
     images = find_set(options.images)
     net, patches = fit(hr_images(images, options.scale), options.scale, options.seed)
@@ -88,7 +97,6 @@ def main(
         "minutes": round((time.monotonic() - wall) / 60, 1),
         "cpu_minutes": round((time.process_time() - cpu) / 60, 1),
     }
-    folder = options.output or Path(f"checkpoints/{name}_x{options.scale}")
     publish(net, folder, record(net, images, options.seed, about), departures)
     return 0
 

@@ -104,7 +104,7 @@ def test_one_command_leaves_weights_and_card(small, photos, tmp_path, monkeypatc
         )
         == 0
     )
-    folder = tmp_path / "checkpoints" / "aplus_x2"
+    folder = tmp_path / "logs" / "aplus_x2"
     net = load(folder)
     assert isinstance(net, APlus)
     assert len(net.anchors) == 16
@@ -118,6 +118,12 @@ def test_one_command_leaves_weights_and_card(small, photos, tmp_path, monkeypatc
     for fact in (f"{scores['sets']['Set5']['psnr']:.3f}", record["weights_sha256"], "| 7 |"):
         assert fact in text
     assert "not scored: image set Set14 is not at" in capsys.readouterr().err
+    words = ["--scale", "2", "--images", "gone"]
+    assert main("aplus", fit_aplus.fit, fit_aplus.DEPARTURES, words) == 1
+    assert f"{FILE_NAME} exists; choose another folder" in capsys.readouterr().err
+    assert main("aplus", fit_aplus.fit, fit_aplus.DEPARTURES, [*words, "--overwrite"]) == 1
+    assert "image set 'gone'" in capsys.readouterr().err
+    assert record["weights_sha256"] == sha256(folder / FILE_NAME)
 
 
 def test_what_cannot_be_fitted_is_refused_at_once(tmp_path, capsys) -> None:

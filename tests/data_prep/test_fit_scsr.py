@@ -51,7 +51,7 @@ def test_one_command_leaves_weights_and_card(small, photos, tmp_path, monkeypatc
         main("scsr", fit_scsr.fit, fit_scsr.DEPARTURES, ["--scale", "2", "--images", str(photos)])
         == 0
     )
-    folder = tmp_path / "checkpoints" / "scsr_x2"
+    folder = tmp_path / "logs" / "scsr_x2"
     assert isinstance(load(folder), ScSR)
     assert json.loads((folder / "run.json").read_text())["patches"] == 2000
     assert "orthogonal matching pursuit" in (folder / "README.md").read_text()

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from fdnn import models
 from fdnn.inference import upscale_luma
@@ -223,6 +224,57 @@ def test_residual_networks_start_from_bicubic(net: Network) -> None:
     lr = torch.rand(2, 1, 7, 6)
     expected = imresize(lr.double(), 3).float()
     torch.testing.assert_close(net(lr), expected, atol=1e-6, rtol=0)
+
+
+def test_srcnn_by_hand() -> None:
+    net, image = make("SRCNN", 2), torch.rand(1, 1, 12, 12)
+    x = image
+    for layer, pixels in ((net.extract, 4), (net.map, 2)):
+        x = F.conv2d(F.pad(x, (pixels,) * 4, "replicate"), layer.weight, layer.bias).relu()
+    last = net.reconstruct
+    expected = F.conv2d(F.pad(x, (2,) * 4, "replicate"), last.weight, last.bias)
+    torch.testing.assert_close(net.refine(image), expected)
+
+
+def test_espcn_by_hand() -> None:
+    net, lr = make("ESPCN", 3), torch.rand(1, 1, 7, 6)
+    x = lr
+    for layer, pixels in ((net.extract, 2), (net.map, 1)):
+        x = F.conv2d(F.pad(x, (pixels,) * 4, "replicate"), layer.weight, layer.bias).tanh()
+    last = net.reconstruct
+    x = F.conv2d(F.pad(x, (1,) * 4, "replicate"), last.weight, last.bias)
+    expected = x.view(3, 3, 7, 6).permute(2, 0, 3, 1).reshape(1, 1, 21, 18)
+    torch.testing.assert_close(net(lr), expected)
+
+
+def test_vdsr_by_hand() -> None:
+    net, image = make("VDSR", 2), torch.rand(1, 1, 9, 8)
+    *layers, last = net.layers
+    x = image
+    for layer in layers:
+        x = F.conv2d(x, layer.weight, layer.bias, padding=1).relu()
+    expected = image + F.conv2d(x, last.weight, last.bias, padding=1)
+    torch.testing.assert_close(net.refine(image), expected)
+
+
+def test_fsrcnn_by_hand() -> None:
+    net, lr = make("FSRCNN", 3), torch.rand(1, 1, 7, 6)
+    x = lr
+    for layer, slope in zip(net.convolutions, net.slopes, strict=True):
+        side = layer.weight.shape[-1] // 2
+        x = F.conv2d(F.pad(x, (side,) * 4, "replicate"), layer.weight, layer.bias)
+        assert slope.weight.shape == (x.shape[1],)
+        x = torch.where(x > 0, x, slope.weight.view(1, -1, 1, 1) * x)
+    # Each LR pixel adds a 9x9 patch, whose middle is that of its own 3x3 block.
+    large = F.conv_transpose2d(F.pad(x, (1,) * 4, "replicate"), net.upsample.weight, stride=3)
+    expected = large[..., 6:-6, 6:-6] + net.upsample.bias
+    torch.testing.assert_close(net(lr), expected)
+
+
+def test_drcn_recursion_starts_as_the_identity() -> None:
+    image = torch.rand(1, 4, 5, 5)
+    recurse = DRCN(2, recursions=3, channels=4).recurse
+    assert torch.equal(recurse(image), image)
 
 
 def test_drcn_by_hand() -> None:
