@@ -113,17 +113,29 @@ class Source:
         with Path(output).open("wb") as file:
             bounded = Bounded(file, size, url)
             if self.local:
-                with Path(url).open("rb") as source:
-                    while part := source.read(1 << 20):
-                        bounded.write(part)
+                bounded.write(self._read(url))
             else:
                 self.http(url, bounded, None)
+
+    def _read(self, url: str) -> bytes:
+        try:
+            return Path(url).read_bytes()
+        except OSError as error:
+            raise self._missing(url, error) from None
+
+    def _missing(self, url: str, error: OSError) -> UserError:
+        reason = error if isinstance(error, requests.HTTPError) else type(error).__name__
+        return UserError(
+            f"cannot fetch {url} ({reason}); check the network, or give a copy of the sets with "
+            "--mirror FOLDER_OR_URL"
+        )
 
     def fetch(self, root: Path, name: str) -> None:
         """Download one file into ``root``, replacing what is there.
 
         Raises:
             UserError: If it cannot be had, or what came differs from the manifest.
+            OSError: If it cannot be written.
         """
         digest = self.files[name][1]
         target = root / self.folder
@@ -135,12 +147,8 @@ class Source:
         )
         try:
             puller.fetch(name, downloader=self._download)
-        except (requests.RequestException, OSError) as error:
-            reason = error if isinstance(error, requests.HTTPError) else type(error).__name__
-            raise UserError(
-                f"cannot fetch {self.base}{name} ({reason}); check the network, or give a copy "
-                "of the sets with --mirror FOLDER_OR_URL"
-            ) from None
+        except requests.RequestException as error:
+            raise self._missing(f"{self.base}{name}", error) from None
         except ValueError:
             raise UserError(
                 f"{self.base}{name}: what came is not the file in the manifest "

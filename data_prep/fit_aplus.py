@@ -2,7 +2,7 @@
 
     python data_prep/fit_aplus.py --scale 3
 
-writes the folder checkpoints/aplus_x3 with weights, record, scores and card. The steps are
+writes the folder logs/aplus_x3 with weights, record, scores and card. The steps are
 those of Timofte, De Smet, Van Gool (2014) with their numbers:
 
 1. PCA of the patches' gradients, two LR pixels apart, to 99.9 % of their energy;

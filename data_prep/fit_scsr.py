@@ -2,7 +2,7 @@
 
     python data_prep/fit_scsr.py --scale 3
 
-writes the folder checkpoints/scsr_x3 with weights, record, scores and card. A patch's gradients
+writes the folder logs/scsr_x3 with weights, record, scores and card. A patch's gradients
 and its texture (HR less the mean of bicubic) are made alike in energy, joined (Yang et al. 2010,
 Sec. IV) and brought to unit length; K-SVD finds atoms of which each is a sum of few; the two
 parts of an atom are the rows of the two dictionaries.

@@ -22,6 +22,7 @@ from fdnn.luma import luma, modcrop, plane
 from fdnn.metrics import SetScores
 from fdnn.models import Network
 from fdnn.models.network import MAX_SCALE
+from fdnn.pretrained import SHIPPED
 from fdnn.provenance import RECORD_NAME, git_commit, hardware, versions
 from fdnn.published import method
 from fdnn.report import JSON_NAME, as_json
@@ -91,7 +92,9 @@ def main(
         )
     wall, cpu = time.monotonic(), time.process_time()
     images = find_set(options.images)
-    net, patches = fit(hr_images(images, options.scale), options.scale, options.seed)
+    hr = hr_images(images, options.scale)
+    folder.mkdir(parents=True, exist_ok=True)  # says now if it cannot be, not after the work
+    net, patches = fit(hr, options.scale, options.seed)
     about = {
         "patches": patches,
         "minutes": round((time.monotonic() - wall) / 60, 1),
@@ -152,16 +155,16 @@ def publish(net: Network, folder: Path, origin: dict[str, Any], departures: str)
     weights = {"path": FILE_NAME, "sha256": digest}
     scores = as_json(type(net).__name__, net.scale, results, weights, "eager, fp32")
     (folder / JSON_NAME).write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
-    text = card(folder.name, origin, scores, departures)
+    text = card(folder, origin, scores, departures)
     (folder / "README.md").write_text(text, encoding="utf-8")
     print(f"scores and card: {folder}")
 
 
-def card(name: str, origin: dict[str, Any], benchmark: dict[str, Any], departures: str) -> str:
+def card(folder: Path, origin: dict[str, Any], benchmark: dict[str, Any], departures: str) -> str:
     """Write the card.
 
     Args:
-        name: Of the weights.
+        folder: Of the weights.
         origin: Of :func:`record`.
         benchmark: Of :func:`fdnn.report.as_json`.
         departures: As a Markdown list.
@@ -169,7 +172,7 @@ def card(name: str, origin: dict[str, Any], benchmark: dict[str, Any], departure
     Returns:
         Markdown.
     """
-    theirs, config = method(benchmark["model"]), Path(f"configs/{name}.yaml")
+    theirs, config = method(benchmark["model"]), Path(f"configs/{folder.name}.yaml")
     about = (
         f"{theirs} at x{benchmark['scale']}, {origin['parameters']:,} numbers, fitted without "
         "gradients. Nothing was chosen by a score."
@@ -184,5 +187,9 @@ def card(name: str, origin: dict[str, Any], benchmark: dict[str, Any], departure
         "PyTorch": origin["versions"]["torch"],
     }
     command = f"python src/train.py test --config {config}" if config.is_file() else None
+    if command and folder.resolve() != (SHIPPED / folder.name).resolve():
+        command += f" --ckpt_path {shlex.quote(str(folder))}"
     departures = f"Departures from the method's own paper:\n\n{departures}"
-    return page(name, about, benchmark, (theirs, "Bicubic"), command, origin, facts, departures)
+    return page(
+        folder.name, about, benchmark, (theirs, "Bicubic"), command, origin, facts, departures
+    )

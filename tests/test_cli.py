@@ -29,6 +29,8 @@ X2 = ["--ckpt_path", "x2"]
 CALLBACK = ["--trainer.callbacks+"]
 KL = "--model.loss.init_args.kl_weigth"
 MONITOR = "--trainer.callbacks.monitor"
+IN_THREE = ["--trainer.accumulate_grad_batches", "3"]
+VDSR = ["--model.net", "VDSR", "--model.net.channels", "4"]
 IN_PARTS = ["--trainer.callbacks.scheduling", "{0: 2}"]
 ENDLESS = ["--trainer.max_epochs", "-1", "--trainer.max_time", "00:00:01:00"]
 CONFIGS = sorted(p for p in (ROOT / "configs").glob("*.yaml") if not p.stem.startswith("sweep"))
@@ -294,6 +296,15 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", ["--model.net.init_args.channels", "-1"], "at least 1, got 1 and -1"),
         ("fit", ["--model.net.init_args.channels", "0"], "at least 1, got 1 and 0"),
         ("fit", ["--model.net.init_args.scale", "3"], "would do nothing; set --data.scale"),
+        ("fit", ["--model.net.scale=3"], "would do nothing; set --data.scale"),
+        ("fit", ["--config", "scale.yaml"], "scale=3 would do nothing beside data.scale=2"),
+        ("fit", ["--config", "seed.yaml"], "data.seed=5 would do nothing beside seed_everything=0"),
+        ("fit", ["--data", "deep.yaml"], "more than 50 levels"),
+        ("fit", ["--config", "inner.yaml"], "more than 50 levels"),
+        ("fit", ["--data", "latin.yaml"], "not UTF-8"),
+        ("fit", [*CALLBACK, "LearningRateFinder"], "LearningRateFinder does not work here: "),
+        ("fit", [*IN_THREE], "batch_size=4 cannot be shared by 1 processes with 3"),
+        ("fit", [*VDSR, "--model.engine", "openvino"], "openvino"),
         ("fit", ["--config", "blank.yaml"], "data.batch_size has no value; give one"),
         ("fit", ["--config", "empty.yaml"], "config empty.yaml: empty"),
         ("fit", ["--config", "open.yaml"], "in open.yaml, line 1"),
@@ -331,8 +342,18 @@ def test_mistakes_give_one_line(tiny, tmp_path, capsys, command, options, messag
     (tmp_path / "junk.ckpt").write_bytes(b"junk")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "empty.png").touch()
-    for name, content in {"blank": "data:\n  batch_size:\n", "empty": "", "open": "a: [3"}.items():
+    configs = {
+        "blank": "data:\n  batch_size:\n",
+        "empty": "",
+        "open": "a: [3",
+        "scale": "model: {net: {init_args: {scale: 3}}}",
+        "seed": "data: {seed: 5}",
+        "deep": "[" * 100_000,
+        "inner": "data: deep.yaml",
+    }
+    for name, content in configs.items():
         (tmp_path / f"{name}.yaml").write_text(content)
+    (tmp_path / "latin.yaml").write_bytes(b"scale: 2  # \xe9")
     for scale in (2, 3):
         save_weights(FDNN(scale, channels=4), tmp_path / f"x{scale}" / FILE_NAME)
     status = main([command, *tiny, *options])

@@ -11,7 +11,8 @@ from fdnn.engines import compiler_works, with_engine
 from fdnn.errors import UserError
 from fdnn.evaluation import score
 from fdnn.inference import upscale_luma
-from fdnn.models import FDNN, Bicubic
+from fdnn.models import FDNN, MSDEPC, Bicubic
+from fdnn.models.ensemble import SelfEnsemble
 from fdnn.sets import find_set
 from fdnn.weights import FILE_NAME, load, save_weights
 
@@ -41,6 +42,17 @@ def test_fp32_engines_equal_the_network(engine: str) -> None:
         with torch.inference_mode():
             expected = net(lr)
         assert torch.allclose(upscale_luma(fast, lr, tile=32), expected, atol=1e-5, rtol=0)
+
+
+def test_what_runs_a_network_leaves_it_in_evaluation() -> None:
+    """Batch normalisation would take, and keep, the statistics of the images that are scored."""
+    net = MSDEPC(3, channels=4).eval()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    runner = SelfEnsemble(with_engine(net, "eager", "bf16"))
+    with torch.inference_mode():
+        runner(torch.rand(1, 1, 12, 12))
+    assert not any(module.training for module in runner.modules())
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
 
 
 @pytest.mark.parametrize("engine", engines())

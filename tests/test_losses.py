@@ -116,6 +116,10 @@ def test_terms_and_weight() -> None:
     assert float(PixelLoss("mse")(sr, hr)["loss"]) == pytest.approx(float(F.mse_loss(sr, hr)))
     with pytest.raises(ValueError, match="kl_weight"):
         MSEKLLoss(kl_weight=-1)
+    with pytest.raises(ValueError, match=r"form must be .* 'Eq\. 21'"):
+        MSEKLLoss(form="Eq. 21")
+    with pytest.raises(ValueError, match="kind must be mse or l1, got 'rmse'"):
+        PixelLoss("rmse")
 
 
 @pytest.mark.parametrize(

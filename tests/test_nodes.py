@@ -175,6 +175,10 @@ def test_options_are_taken_from_the_launcher(monkeypatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "6")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     assert nodes.launched() == {"devices": 2, "num_nodes": 3, "strategy": "ddp"}
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    # Not all of the machine's GPUs, which torchrun did not start processes for.
+    assert nodes.launched() == {"devices": 1, "num_nodes": 1}
 
 
 def test_contradicting_the_launcher_is_one_line(tiny, monkeypatch, capsys) -> None:

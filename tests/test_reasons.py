@@ -26,11 +26,6 @@ from fdnn.reasons import reason
             "--trainer.accumulate_grad_batches; else use --trainer.accelerator cpu",
         ),
         (wandb.Error("no key."), "W&B: no key. Or go on with --wandb.mode offline, or disabled."),
-        (
-            AttributeError("When using the learning rate finder, either `model` or x"),
-            "LearningRateFinder cannot set the rate of an optimizer that the config names; leave "
-            "it out, and set --model.optimizer.init_args.lr",
-        ),
         (ModuleNotFoundError("Requirement 'x' not\n met."), "Requirement 'x' not met."),
         (ModuleNotFoundError("No module named 'x'"), None),
         (RuntimeError("shapes do not match"), None),

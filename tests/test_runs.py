@@ -204,6 +204,14 @@ def test_what_a_resumed_run_changes_is_said_and_kept(tiny, caplog) -> None:
     assert [record["changed"] for record in records] == [[], [], changed, changed]
 
 
+def test_a_cosine_that_ends_elsewhere_is_said(tiny, caplog) -> None:
+    cosine = ["--model.schedule", "cosine"]
+    assert main(["fit", *tiny, *cosine]) == 0
+    more = ["--trainer.max_epochs", "4", "--ckpt_path", "last"]
+    assert main(["fit", *tiny, *cosine, *more]) == 0
+    assert "goes on at step 6 with max_epochs=4 (before: 2)" in caplog.text
+
+
 def test_changed_options_of_the_optimizer_are_named(tiny, caplog) -> None:
     adam = ["--model.optimizer", "Adam", "--model.optimizer.betas"]
     assert main(["fit", *tiny, *adam, "[0.9,0.99]"]) == 0
@@ -213,19 +221,6 @@ def test_changed_options_of_the_optimizer_are_named(tiny, caplog) -> None:
     assert main(["fit", *tiny, *adam, "[0.8,0.99]", *more]) == 0
     said = "betas=[0.9, 0.99] of the optimizer stays, with which the run began, not [0.8, 0.99]"
     assert said in caplog.text
-
-
-def test_a_checkpoint_that_holds_the_network_twice(tiny) -> None:
-    """As those did that were written while what runs it was a part of the module."""
-    assert main(["fit", *tiny]) == 0
-    checkpoint = torch.load(CHECKPOINTS / "last.ckpt", weights_only=True)
-    for name in ("state_dict", "current_model_state"):
-        assert all(key.startswith("net.") for key in checkpoint[name])
-        twice = {key.replace("net.", "runner.", 1): v for key, v in checkpoint[name].items()}
-        checkpoint[name] |= twice
-    torch.save(checkpoint, CHECKPOINTS / "last.ckpt")
-    options = ["--trainer.max_epochs", "3", "--ckpt_path", "last"]
-    assert main(["fit", *tiny, *options]) == 0
 
 
 @pytest.mark.parametrize("callbacks", ["[]", "{class_path: fdnn.callbacks.Throughput}"])

@@ -12,6 +12,10 @@ from PIL import Image
 
 from fdnn.cli import main
 from fdnn.images import read_image
+from fdnn.models import FDNN
+from fdnn.module import SuperResolution
+from fdnn.trainer import Trainer
+from fdnn.weights import FILE_NAME, save_weights
 
 ROOT = Path(__file__).parents[1]
 TRAIN = [sys.executable, str(ROOT / "src" / "train.py")]
@@ -64,6 +68,20 @@ def test_a_tree_of_files(predict, tmp_path, capsys) -> None:
     assert "4 images written to upscaled" in out
     assert "images/s" in out
     assert "left" in out
+
+
+def test_weights_can_be_named_from_python(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_weights(FDNN(2, channels=4, init="spread"), tmp_path / "x2" / FILE_NAME)
+    save(tmp_path / "a.png")
+    made = []
+    for path in (None, "x2", "x2"):
+        trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
+        model = SuperResolution(FDNN(2, channels=4))
+        trainer.predict(model, input="a.png", overwrite=True, ckpt_path=path)
+        made.append(read_image(tmp_path / "upscaled" / "a.png"))
+    assert np.array_equal(made[1], made[2])
+    assert not np.array_equal(made[0], made[1])
 
 
 def test_existing_results(predict, tmp_path, capsys) -> None:

@@ -39,6 +39,7 @@ RECIPE = (
     "batch_size",
     "resized_copies",
     "full_range",
+    "steps_per_epoch",
 )
 
 
@@ -231,9 +232,15 @@ class RunRecord(pl.Callback):
             "train_sets": [f"{Path(name).name} {digests[name][:12]}" for name in data.train_sets],
             "loss": loss,
             "lr": [group["lr"] for group in module.new_optimizer().param_groups],
+            "warmup_steps": module.warmup_steps,
+            "schedule": module.schedule,
+            "gradient_clip_val": trainer.gradient_clip_val,
             "precision": str(trainer.precision),
             "hardware": hardware(),
         }
+        if module.schedule == "cosine":  # whose end decides the rate of every step
+            self.recipe |= {"final_lr": module.final_lr, "max_epochs": trainer.max_epochs}
+            self.recipe |= {"max_steps": trainer.max_steps}
         self.started = time.monotonic()
         self.record = {
             "command": shlex.join(["python", *sys.argv]),
@@ -276,7 +283,8 @@ class RunRecord(pl.Callback):
             if name in self.recipe and before != self.recipe[name]
         }
         if changes:
-            self.changed.append({"step": trainer.global_step, **changes})
+            self.changed = [*self.changed, {"step": trainer.global_step, **changes}]
+            self.record["changed"] = self.changed
             listed = (f"{name}={now} (before: {was})" for name, (was, now) in changes.items())
             log.warning("goes on at step %d with %s", trainer.global_step, ", ".join(listed))
             self._write(trainer)

@@ -22,9 +22,10 @@ from lightning.pytorch.plugins import CheckpointIO
 
 from fdnn import card, nodes, report
 from fdnn.callbacks import RunRecord
-from fdnn.configs import Parser, SaveConfig, restrict_imports
+from fdnn.configs import LINKS, Parser, SaveConfig, check_linked, guard
 from fdnn.dashboards import log_benchmark, log_weights
 from fdnn.data import SRDataModule
+from fdnn.engines import with_engine
 from fdnn.errors import UserError, one_line, words
 from fdnn.evaluation import score
 from fdnn.files.digest import sha256
@@ -33,6 +34,7 @@ from fdnn.logs import RunLogger
 from fdnn.models import Bicubic
 from fdnn.module import SuperResolution
 from fdnn.options import check_callbacks, check_options, check_values
+from fdnn.patches import share
 from fdnn.progress import PredictProgress
 from fdnn.provenance import RECORD_NAME
 from fdnn.quiet import quiet_libraries
@@ -79,8 +81,8 @@ class CLI(LightningCLI):
         parser.add_argument(
             "--per_image", type=bool, default=False, help="Print a row for each image in tables."
         )
-        parser.link_arguments("data.scale", "model.net.init_args.scale")
-        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+        for target, (source, kind) in LINKS.items():
+            parser.link_arguments(source, target, compute_fn=kind)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Also find out what ``--ckpt_path`` means and whether it can be read.
@@ -88,13 +90,14 @@ class CLI(LightningCLI):
         Raises:
             UserError: If there is nothing to read, or an option would do nothing or harm.
         """
-        super().parse_arguments(parser, args)
-        given = sys.argv[1:] if args is None else args
-        if any(str(word).startswith("--model.net.init_args.scale") for word in given):
-            raise UserError("--model.net.init_args.scale would do nothing; set --data.scale")
+        try:
+            super().parse_arguments(parser, args)
+        except UnicodeDecodeError as error:
+            raise UserError(f"a config is not UTF-8 ({error})") from None
         command = self.config["subcommand"]
         config = self.config[command]
         files = config.get("config") or []
+        check_linked(config, sys.argv[1:] if args is None else args, files)
         seed = config["seed_everything"]
         if isinstance(seed, bool) or not 0 <= int(seed) < 2**32:
             raise UserError(f"seed_everything must be a number from 0 to 2^32 - 1, got {seed}")
@@ -197,20 +200,24 @@ class CLI(LightningCLI):
         """Load the weights that training starts from; a resumed run brings its own.
 
         Raises:
-            UserError: If the network has nothing that gradients could train, or what training shall
-                go on from or start from does not fit it.
+            UserError: If the network has nothing that gradients could train, what training shall go
+                on from or start from does not fit it, the batch cannot be shared, or the engine of
+                the scores does not work.
         """
-        net = self.model.net
+        trainer, model, net = self.trainer, self.model, self.model.net
         if not any(p.requires_grad for p in net.parameters()):
             how = f"; its weights are made by '{net.fitted_by}'" if net.fitted_by else ""
             raise UserError(f"{type(net).__name__} has nothing for 'fit' to train{how}")
-        optimizer = self.model.new_optimizer()
+        # What would otherwise be met after the training images were packed, or after training.
+        share(self.datamodule.batch_size, trainer.world_size, trainer.accumulate_grad_batches)
+        with_engine(net, model.engine, model.engine_precision)
+        optimizer = model.new_optimizer()
         checkpoint = self._get(self.config, "ckpt_path")
         if checkpoint is not None:
-            parts = self.trainer.accumulate_grad_batches
+            parts = trainer.accumulate_grad_batches
             self.steps_before = check_resumable(Path(checkpoint), net, optimizer, parts)
-        elif self.model.start is not None:
-            self.model.weights_file = start_weights(net, self.model.start)
+        elif model.start is not None:
+            model.weights_file = start_weights(net, model.start)
 
     def after_fit(self) -> None:
         """Score the final weights, beside bicubic's scores, and draw them.
@@ -234,8 +241,8 @@ class CLI(LightningCLI):
         record = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
         benchmark = self._benchmark(folder / FILE_NAME)
         report.write(folder, benchmark)
-        words = ["--config", str(folder / card.CONFIG_NAME), "--ckpt_path", str(folder)]
-        options = shlex.join(words)
+        given = ["--config", str(folder / card.CONFIG_NAME), "--ckpt_path", str(folder)]
+        options = shlex.join(given)
         command = f"python src/train.py validate {options}"
         text = card.text(self.run_name, record, benchmark, command, "* See config.yaml.")
         (folder / "README.md").write_text(text, encoding="utf-8", errors="surrogateescape")
@@ -299,6 +306,7 @@ class CLI(LightningCLI):
         if not self.trainer.is_global_zero or self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         path = report.write(run_folder(self.trainer), self._benchmark(self.model.weights_file))
+        self.model.eval()  # Lightning has put back the mode from before the test
         for logger in self.trainer.loggers:
             if isinstance(logger, WandbLogger):
                 strips, model = self._get(self.config_init, "wandb").strips, self.model
@@ -334,14 +342,14 @@ def main(args: Sequence[str] | None = None) -> int:
         args: Words after the program's name; default: those of the process.
 
     Returns:
-        The exit status: 0, or 1 after a message to stderr.
+        The exit status: 0; 1 after a message to stderr, 128 and more after a signal.
     """
-    words = list(sys.argv[1:] if args is None else args)
-    if words and words[0] in TOOLS:
-        tool: Tool = importlib.import_module(f"fdnn.{TOOLS[words[0]]}").main
-        return tool(words[1:])
+    given = list(sys.argv[1:] if args is None else args)
+    if given and given[0] in TOOLS:
+        tool: Tool = importlib.import_module(f"fdnn.{TOOLS[given[0]]}").main
+        return tool(given[1:])
     quiet_libraries()
-    restrict_imports()
+    guard()
     try:
         CLI(
             SuperResolution,
@@ -358,7 +366,7 @@ def main(args: Sequence[str] | None = None) -> int:
             save_config_kwargs={"overwrite": True},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
-            args=args if args is None else words,
+            args=args if args is None else given,
         )
         nodes.part()
     except (KeyboardInterrupt, SystemExit) as error:

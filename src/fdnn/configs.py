@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import set_parsing_settings
+from jsonargparse import get_loader, set_loader, set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from fdnn.errors import UserError
@@ -42,10 +44,57 @@ MAX_DEPTH = 50
 MAX_ALIASES = 20
 
 
-def restrict_imports() -> None:
-    """Let configs name nothing but ``IMPORTS`` and what the environment adds."""
+#: Options that follow others, from which ``kind`` makes them: target -> source, kind.
+LINKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "model.net.init_args.scale": ("data.scale", int),
+    "data.seed": ("seed_everything", int),
+}
+
+_load: Callable[[str], Any] = get_loader("yaml")
+
+
+def load(text: str) -> Any:
+    """Load YAML: a config, one that a config names, or an option's value.
+
+    Raises:
+        UserError: See :func:`check_text`.
+    """
+    check_text(text)
+    return _load(text)
+
+
+def guard() -> None:
+    """Check all that is loaded, which may name ``IMPORTS`` and what the environment adds."""
     more = [name.strip() for name in os.getenv(MORE_IMPORTS, "").split(",") if name.strip()]
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*IMPORTS, *more])
+    set_loader("yaml", load, (yaml.YAMLError,))
+
+
+def check_linked(config: Mapping[str, Any], given: Sequence[str], files: Sequence[Any]) -> None:
+    """Refuse values of ``LINKS`` that would do nothing, as those of their sources count.
+
+    Args:
+        config: What was parsed.
+        given: Words of the command line.
+        files: Configs that were read.
+
+    Raises:
+        UserError: If there is one.
+    """
+    names = {word.partition("=")[0] for word in given}
+    for target, (source, _) in LINKS.items():
+        short = target.replace(".init_args.", ".")
+        if {f"--{target}", f"--{short}"} & names:
+            raise UserError(f"--{target} would do nothing; set --{source}")
+        for file in files:
+            value: Any = load(Path(file).read_text(encoding="utf-8"))
+            for key in target.split("."):
+                value = value.get(key) if isinstance(value, dict) else None
+            if value is not None and value != config[source]:
+                raise UserError(
+                    f"{file}: {target}={value} would do nothing beside {source}={config[source]}; "
+                    "leave it out"
+                )
 
 
 #: How the parser reports a value that none of an option's types takes.
@@ -137,15 +186,15 @@ class Parser(LightningArgumentParser):
         try:
             return super().parse_path(*args, **kwargs)
         except UnicodeDecodeError as error:
-            raise UserError(f"config {[*args, *kwargs.values()][0]}: not UTF-8 ({error})") from None
+            path = [*args, *kwargs.values()][0]
+            raise UserError(f"config {path}, or one that it names: not UTF-8 ({error})") from None
 
     def parse_string(self, content: str, path: str = "", *args: Any, **kwargs: Any) -> Any:
-        """Parse the text of a config, once it is known to be harmless.
+        """Parse the text of a config.
 
         Raises:
-            UserError: If it is not, or is empty or no YAML.
+            UserError: If it is empty, no YAML, or :func:`load` refuses it.
         """
-        check_text(content)
         if path and not content.strip():
             raise UserError(f"config {path}: empty")
         try:

@@ -35,9 +35,9 @@ class Engined(Network):
 
     def __init__(self, net: Network, run: Callable[[Tensor], Tensor]) -> None:
         super().__init__(net.scale)
-        self.arguments = net.arguments
         self.net = net
         self.run = run
+        self.train(net.training)
 
     @property
     def context(self) -> int:

@@ -90,10 +90,15 @@ class PixelLoss(nn.Module):
 
     Args:
         kind: ``"mse"`` (mean squared error) or ``"l1"`` (mean absolute error).
+
+    Raises:
+        ValueError: If it is neither.
     """
 
     def __init__(self, kind: Literal["mse", "l1"] = "mse") -> None:
         super().__init__()
+        if kind not in ("mse", "l1"):
+            raise ValueError(f"kind must be mse or l1, got {kind!r}")
         self.kind = kind
         self.title = kind.upper()
 
@@ -122,7 +127,7 @@ class MSEKLLoss(nn.Module):
         epsilon: See :func:`kl_divergence` and :func:`kl_printed`.
 
     Raises:
-        ValueError: If the weight is negative, or epsilon not positive.
+        ValueError: If the weight is negative, epsilon not positive, or the form another.
     """
 
     def __init__(
@@ -136,6 +141,8 @@ class MSEKLLoss(nn.Module):
             raise ValueError(
                 f"kl_weight must be >= 0 and epsilon > 0, got {kl_weight} and {epsilon}"
             )
+        if form not in ("divergence", "printed"):
+            raise ValueError(f"form must be divergence or printed, got {form!r}")
         self.kl_weight = kl_weight
         self.form = form
         self.epsilon = epsilon

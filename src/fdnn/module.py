@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -124,17 +123,11 @@ class SuperResolution(Evaluator):
             }
 
     def _check_steps(self) -> None:
-        """Refuse options of the Trainer that leave the number of steps, or of parts, open."""
+        """Refuse options of the Trainer that leave the number of steps open."""
         if self.schedule == "cosine" and self.trainer.max_epochs == self.trainer.max_steps == -1:
             raise UserError(
                 "model.schedule=cosine needs an end, but max_epochs and max_steps are -1; "
                 "set --trainer.max_epochs"
-            )
-        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
-        if any(isinstance(each, GradientAccumulationScheduler) for each in callbacks):
-            raise UserError(
-                "GradientAccumulationScheduler would change the batch while training; "
-                "use --trainer.accumulate_grad_batches"
             )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
@@ -274,7 +267,3 @@ class SuperResolution(Evaluator):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on counting the steps that were left out."""
         self.spoiled_steps = checkpoint.get("spoiled_steps", 0)
-        # Older checkpoints hold the network a second time.
-        for name in {"state_dict", "current_model_state"} & checkpoint.keys():
-            state = checkpoint[name]
-            checkpoint[name] = {k: v for k, v in state.items() if not k.startswith("runner.")}

@@ -19,7 +19,7 @@ def launched() -> dict[str, Any]:
     """Return the Trainer's options ``devices``, ``num_nodes`` and ``strategy`` as launched.
 
     So nobody has to tell torchrun (or srun) and Lightning the same thing. Empty without a
-    launcher, and where it started one process only.
+    launcher; one process alone has no strategy, and its one device even where there are more.
     """
     env = os.environ
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
@@ -30,7 +30,7 @@ def launched() -> dict[str, Any]:
         here = world // nodes
     else:
         return {}
-    return {"devices": here, "num_nodes": nodes, "strategy": "ddp"} if world > 1 else {}
+    return {"devices": here, "num_nodes": nodes} | ({"strategy": "ddp"} if world > 1 else {})
 
 
 def trainer_options(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,13 @@ from typing import Any
 
 from lightning.pytorch import Callback
 from lightning.pytorch.accelerators import MPSAccelerator
-from lightning.pytorch.callbacks import BackboneFinetuning, BatchSizeFinder, ModelPruning
+from lightning.pytorch.callbacks import (
+    BackboneFinetuning,
+    BatchSizeFinder,
+    GradientAccumulationScheduler,
+    LearningRateFinder,
+    ModelPruning,
+)
 
 from fdnn.errors import UserError
 
@@ -16,6 +22,10 @@ from fdnn.errors import UserError
 REFUSED: dict[type[Callback], str] = {
     BackboneFinetuning: "the networks have no backbone; --model.start takes trained weights",
     BatchSizeFinder: "data.batch_size is that of all processes, and decides the result",
+    GradientAccumulationScheduler: "it would change the batch while training; use "
+    "--trainer.accumulate_grad_batches",
+    LearningRateFinder: "it cannot set the rate of an optimizer that the config names; set "
+    "--model.optimizer.init_args.lr",
     ModelPruning: "it cannot flatten kernels whose channels lie last in memory",
 }
 

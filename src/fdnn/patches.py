@@ -42,7 +42,8 @@ def to_full_range(hr: Array, lr: Array, invert: bool) -> tuple[Array, Array]:
         invert: Make the negative, so that white areas come as often as black ones.
 
     Returns:
-        Both in float32, HR in [0, 255]; unchanged if HR uses more than the luma of colour images.
+        Both in float32, HR in [0, 255]; both as they came if HR uses more than the luma of colour
+        images.
     """
     if hr.min() < BLACK - OVERSHOOT or hr.max() > WHITE + OVERSHOOT:
         return hr, lr
@@ -50,6 +51,30 @@ def to_full_range(hr: Array, lr: Array, invert: bool) -> tuple[Array, Array]:
     gain = np.float32(sign * 255 / (WHITE - BLACK))
     hr, lr = (gain * (each.astype(np.float32) - black) for each in (hr, lr))
     return hr.clip(0, 255), lr
+
+
+def share(batch_size: int, world_size: int, parts: int) -> int:
+    """Cut a batch into equal parts.
+
+    Args:
+        batch_size: Pairs in an optimizer step.
+        world_size: Processes.
+        parts: Accumulated parts of each.
+
+    Returns:
+        Pairs of a part.
+
+    Raises:
+        UserError: If that cannot be.
+    """
+    shares = world_size * parts
+    if batch_size % shares:
+        accumulated = f" with {parts} accumulated parts each" if parts > 1 else ""
+        raise UserError(
+            f"batch_size={batch_size} cannot be shared by {world_size} processes{accumulated}; "
+            f"use a multiple of {shares}"
+        )
+    return batch_size // shares
 
 
 class TrainingBatches(Dataset[Batch]):
@@ -91,13 +116,6 @@ class TrainingBatches(Dataset[Batch]):
         margin: int = 0,
         full_range: float = 0.0,
     ) -> None:
-        shares = world_size * parts
-        if batch_size % shares:
-            accumulated = f" with {parts} accumulated parts each" if parts > 1 else ""
-            raise UserError(
-                f"batch_size={batch_size} cannot be shared by {world_size} processes{accumulated}; "
-                f"use a multiple of {shares}"
-            )
         import albumentations as A
 
         self.store = store
@@ -105,7 +123,7 @@ class TrainingBatches(Dataset[Batch]):
         self.seed = seed
         self.rank = rank
         self.parts = parts
-        self.share = batch_size // shares
+        self.share = share(batch_size, world_size, parts)
         self.lr_size = store.patch_size // store.scale
         self.margin = margin
         self.full_range = full_range

@@ -25,11 +25,6 @@ def reason(error: Exception) -> str | None:
         return text  # what Lightning says of a package that an option of its own needs
     if isinstance(error, ValueError) and "`val_check_interval`" in text:
         return text
-    if isinstance(error, AttributeError) and "learning rate finder" in text:
-        return (
-            "LearningRateFinder cannot set the rate of an optimizer that the config names; leave "
-            "it out, and set --model.optimizer.init_args.lr"
-        )
     if isinstance(error, torch.OutOfMemoryError):
         tried = text.partition(". ")[2].partition(". ")[0] or text
         return (

@@ -117,13 +117,16 @@ def imresize(
 
     Raises:
         ValueError: If not exactly one of ``scale`` and ``size`` is given, if it is not
-            positive, if the image is empty, or if its dtype does not fit the generation.
+            positive, if the image is empty, or if there is no such generation or the dtype
+            does not fit it.
     """
     if (scale is None) == (size is None):
         raise ValueError(f"imresize takes either scale or size, got scale={scale}, size={size}")
     if image.dim() < 2 or 0 in image.shape:
         raise ValueError(f"imresize takes a non-empty (..., h, w) image, got {tuple(image.shape)}")
     legacy = generation == "legacy_uint8"
+    if not legacy and generation != "r2017b":
+        raise ValueError(f"generation must be r2017b or legacy_uint8, got {generation!r}")
     if legacy and image.dtype != torch.uint8:
         raise ValueError(f"legacy_uint8 takes a uint8 image, got {image.dtype}")
     if not legacy and not image.is_floating_point():

@@ -14,6 +14,7 @@ from fdnn.images import MAX_PIXELS
 from fdnn.module import SuperResolution
 from fdnn.predict.plan import Job, plan
 from fdnn.predict.work import Work
+from fdnn.weights import load_weights
 
 
 class Trainer(pl.Trainer):
@@ -41,7 +42,7 @@ class Trainer(pl.Trainer):
             dataloaders: Not used; the images come from ``input``.
             datamodule: Not used.
             return_predictions: Not used; results are written to files.
-            ckpt_path: Weights: a folder, a .safetensors or a .ckpt file.
+            ckpt_path: Weights: a folder, a .safetensors or a .ckpt file; default: the model's own.
             weights_only: Not used; weight files are always read without running code.
             input: An image, animation or video; a folder, whose folders below are kept in
                 the output; a pattern in quotes, such as 'photos/**/*.png'; or several as
@@ -75,6 +76,8 @@ class Trainer(pl.Trainer):
             return
         mine: list[Job | None] = [*todo] or [None]
         assert isinstance(model, SuperResolution)
+        if ckpt_path is not None:
+            model.weights_file = load_weights(model.net, ckpt_path)
         model.work = work = Work(max_pixels)
         loader: DataLoader[Any] = DataLoader(mine, batch_size=None)  # type: ignore[arg-type]
         super().predict(model, loader, return_predictions=False)

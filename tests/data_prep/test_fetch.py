@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 import threading
@@ -11,7 +12,7 @@ import pytest
 
 from fdnn.errors import UserError
 from fdnn.sets import PUBLISHED
-from fetch import fetch, main, read_manifest
+from fetch import Bounded, fetch, main, read_manifest
 
 FILES = {f"{i}.png": bytes([i]) * 50_000 for i in range(6)}
 
@@ -137,6 +138,20 @@ def test_a_server_that_never_stops_cannot_fill_the_disk(server, manifest, tmp_pa
     with pytest.raises(UserError, match="more bytes come"):
         fetch(["Set"], tmp_path / "b", mirror=str(tmp_path / "mirror"), manifest=manifest)
     assert not [p for p in (tmp_path / "b").rglob("*") if p.is_file()]
+
+
+def test_a_full_disk_is_called_so(server, manifest, tmp_path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Bounded, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        fetch(["Set"], tmp_path, manifest=manifest)
+
+
+def test_a_mirror_without_the_file_is_named(manifest, tmp_path) -> None:
+    with pytest.raises(UserError, match=r"cannot fetch .*/Set/\d.png \(FileNotFoundError\)"):
+        fetch(["Set"], tmp_path / "a", mirror=str(tmp_path / "gone"), manifest=manifest)
 
 
 def test_mirrors(server, manifest, tmp_path) -> None:

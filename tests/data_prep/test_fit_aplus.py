@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from fdnn.models import APlus, Bicubic
 from fdnn.report import JSON_NAME
 from fdnn.sets import find_set
 from fdnn.weights import FILE_NAME, load
-from fitted import SMALLEST, hr_images, main
+from fitted import SMALLEST, card, hr_images, main
 
 
 @pytest.fixture
@@ -118,6 +119,11 @@ def test_one_command_leaves_weights_and_card(small, photos, tmp_path, monkeypatc
     for fact in (f"{scores['sets']['Set5']['psnr']:.3f}", record["weights_sha256"], "| 7 |"):
         assert fact in text
     assert "not scored: image set Set14 is not at" in capsys.readouterr().err
+    # Not the shipped weights' command, which would print their scores.
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "aplus_x2.yaml").touch()
+    told = card(Path("logs/aplus_x2"), record, scores, "* none")
+    assert "--config configs/aplus_x2.yaml --ckpt_path logs/aplus_x2`" in told
     words = ["--scale", "2", "--images", "gone"]
     assert main("aplus", fit_aplus.fit, fit_aplus.DEPARTURES, words) == 1
     assert f"{FILE_NAME} exists; choose another folder" in capsys.readouterr().err

@@ -44,6 +44,7 @@ def test_curve_holds_the_validations(logs) -> None:
         ({}, "holds neither"),
         ({"benchmark.json": "{"}, "cannot be read"),
         ({"run.json": "[1", "metrics.csv": METRICS}, "cannot be read"),
+        ({"run.json": "{}", "metrics.csv": "val/Set5/psnr,step\n30.5\n"}, "cannot be read"),
         (
             {"benchmark.json": json.dumps(BENCHMARK), "run.json": '{"weights_sha256": "b"}'},
             "scores weights a, the fit of run.json made b",
@@ -55,6 +56,11 @@ def test_mistakes_are_named(files, message, tmp_path) -> None:
         (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=message):
         read_run(tmp_path)
+
+
+def test_a_row_with_too_many_cells_is_read(tmp_path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,val/Set5/psnr\n7,30.5,1,2\n")
+    assert validation_curve(tmp_path / "metrics.csv") == [(7, {"Set5": 30.5})]
 
 
 def test_label_of_a_log_folder_is_its_config(tmp_path) -> None:

@@ -8,6 +8,7 @@ files. Linux only: the figures come from ``/proc``.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import logging
 import sys
@@ -199,13 +200,9 @@ def plot(runs: dict[str, list[Sample]], file: Path) -> None:
         runs: Samples by the title of the run's axis.
         file: Where the picture goes.
 
-    Raises:
-        UserError: If matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("the plot needs matplotlib; pip install -e '.[report]'") from None
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axes, (name, samples) in zip(figure.subplots(1, len(runs)), runs.items(), strict=True):
         done = [s.done for s in samples]
@@ -237,6 +234,9 @@ def main(args: Sequence[str] | None = None) -> int:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     if not PROC.is_dir():
         raise UserError("/proc is needed to look at memory and open files: Linux only")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise UserError("the plot needs matplotlib; pip install -e '.[report]'")
+    options.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         runs = {
             "training steps": train(options.steps, Path(folder) / "train"),
@@ -244,7 +244,6 @@ def main(args: Sequence[str] | None = None) -> int:
         }
     summary = {name: growth(samples) for name, samples in runs.items()}
     result = {"summary": summary, "samples": runs}
-    options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.with_suffix(".json").write_text(json.dumps(result) + "\n")
     plot(runs, options.output.with_suffix(".png"))
     for name, figures in summary.items():

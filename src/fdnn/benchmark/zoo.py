@@ -127,6 +127,8 @@ def main(args: Sequence[str] | None = None) -> int:
         parser.error("two of the folders have the same name")
     if options.repeats < 1 or not 16 <= options.side <= 1024:
         parser.error("--repeats must be at least 1, --side 16 to 1024")
+    if options.output:
+        options.output.mkdir(parents=True, exist_ok=True)
     result = measure(folders, options.repeats, options.side)
     show(result)
     if options.output:

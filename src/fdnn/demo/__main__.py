@@ -16,6 +16,7 @@ from pathlib import Path
 from fdnn.demo import limits
 from fdnn.demo.handlers import find_networks
 from fdnn.errors import UserError, one_line
+from fdnn.pretrained import SHIPPED
 
 
 def serve(host: str, port: int, weights: Path) -> None:
@@ -86,7 +87,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address; 0.0.0.0 lets others in")
     parser.add_argument("--port", type=int, default=7860, help="port")
     parser.add_argument(
-        "--weights", type=Path, default=Path("checkpoints"), help="weights, or a folder of them"
+        "--weights", type=Path, default=SHIPPED, help="weights, or a folder of them"
     )
     options = parser.parse_args(args)
     if not 0 < options.port < 2**16:

@@ -25,7 +25,8 @@ class SameConv(nn.Conv2d):
         border: What lies beyond the border.
 
     Raises:
-        ValueError: If the kernel is even, or a number of channels not positive.
+        ValueError: If the kernel is even, a number of channels not positive, or the border
+            another.
     """
 
     def __init__(
@@ -36,6 +37,8 @@ class SameConv(nn.Conv2d):
             raise ValueError(
                 f"kernels of {type(self).__name__} must be odd and positive, got {kernel_size}"
             )
+        if border not in ("zeros", "replicate"):
+            raise ValueError(f"border must be zeros or replicate, got {border!r}")
         self.beyond = kernel_size // 2 if border == "replicate" else 0
         padding = 0 if self.beyond else kernel_size // 2
         super().__init__(in_channels, out_channels, kernel_size, padding=padding)

@@ -43,7 +43,6 @@ class SelfEnsemble(Network):
 
     def __init__(self, net: Network) -> None:
         super().__init__(net.scale)
-        self.arguments = net.arguments
         self.net = net
         self.train(net.training)
 

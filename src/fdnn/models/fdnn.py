@@ -173,7 +173,12 @@ class FDNN(Network):
 
         Args:
             init: ``"glorot"`` or ``"spread"``.
+
+        Raises:
+            ValueError: If it is neither.
         """
+        if init not in ("glorot", "spread"):
+            raise ValueError(f"init must be glorot or spread, got {init!r}")
         glorot(self)
         if init == "glorot":
             return

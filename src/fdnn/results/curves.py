@@ -40,7 +40,7 @@ def draw_curves(runs: Sequence[Run], path: Path) -> None:
                 ends.append(psnr[-1])
         lowest = min(filter(math.isfinite, ends), default=-math.inf)
         axes.set_ylim(bottom=max(axes.get_ylim()[0], lowest - 1))
-        axes.set(title=f"x{scale}", ylabel="PSNR in dB, averaged weights")
+        axes.set(title=f"x{scale}", ylabel="PSNR in dB")
         axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
         axes.grid(alpha=0.3)
     panels[-1].set_xlabel("optimizer steps")

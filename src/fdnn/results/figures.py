@@ -11,8 +11,8 @@ from fdnn.pictures import comparison
 from fdnn.sets import find_set
 from fdnn.weights import load
 
-#: The paper's pictures: figure -> set, title of the image here, scale, crop (left, top, side).
-#: The images of Set14 and B100 are numbered here; the names are the paper's.
+#: The paper's pictures: figure -> its name of the image, set, title of the image here, scale, crop
+#: (left, top, side). The images of Set14 and B100 are numbered here.
 FIGURES: dict[str, tuple[str, str, str, int, tuple[int, int, int]]] = {
     "Fig. 4": ("baby", "Set5", "baby", 3, (125, 160, 80)),
     "Fig. 5": ("baboon", "Set14", "img_001", 3, (290, 0, 80)),
@@ -25,7 +25,8 @@ def draw_figures(weights: Mapping[int, Path], folder: Path) -> list[tuple[str, s
     """Remake the paper's Figs. 4-7 from weights.
 
     Args:
-        weights: Scale -> folder of weights; figures of other scales are left out.
+        weights: Scale -> folder of weights; figures of other scales are left out, as are those of
+            images that a copy of a set calls otherwise.
         folder: Where the pictures go.
 
     Returns:
@@ -39,6 +40,8 @@ def draw_figures(weights: Mapping[int, Path], folder: Path) -> list[tuple[str, s
         if scale not in weights:
             continue
         images = find_set(set_name)
+        if image not in images.titles():
+            continue
         path = images.paths[images.titles().index(image)]
         net = load(weights[scale])
         file = folder / f"{title}_x{scale}.png"

@@ -133,7 +133,7 @@ def page(
         f"Made by `{command}` from the files that `test` and `fit` leave. Scores are mean PSNR in "
         "dB and mean SSIM over images, of the luma, under the protocol of "
         "`src/fdnn/metrics.py`. Set5 is the validation set: its scores were watched while "
-        "training. Weights are the averaged ones at the end of their run.",
+        "training. Weights are those at the end of their run, averaged ones if it averaged.",
         *comparison(runs),
         *ablations(runs),
         *costs,

@@ -102,7 +102,7 @@ def read_run(folder: Path) -> Run:
         run.speed = _read(folder / SPEED_NAME)
         if (folder / METRICS_NAME).is_file():
             run.curve = validation_curve(folder / METRICS_NAME)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder}: cannot be read ({error})") from None
     if run.benchmark is None and run.record is None and run.speed is None:
         raise UserError(f"{folder}: holds neither {JSON_NAME}, {RECORD_NAME} nor {SPEED_NAME}")
@@ -136,7 +136,7 @@ def validation_curve(metrics: Path) -> list[tuple[int, dict[str, float]]]:
             scores = {
                 key.split("/")[1]: float(value)
                 for key, value in row.items()
-                if key.startswith("val/") and key.endswith("/psnr") and value
+                if key and key.startswith("val/") and key.endswith("/psnr") and value
             }
             if scores:
                 points[int(row["step"])] = scores
