@@ -2,7 +2,7 @@
 
 import sys
 
-from fdnn.cli import main
+from fdnn.commands import main
 
 if __name__ == "__main__":
     sys.exit(main())

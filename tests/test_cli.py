@@ -14,7 +14,8 @@ import yaml
 from PIL import Image, ImageCms
 
 from fdnn import card, models
-from fdnn.cli import CLI, main
+from fdnn.cli import CLI
+from fdnn.commands import main
 from fdnn.errors import UserError
 from fdnn.evaluation import score
 from fdnn.images import read_image

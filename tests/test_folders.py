@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
-from fdnn.cli import main
+from fdnn.commands import main
 from fdnn.evaluation import score
 from fdnn.folders import score_folder
 from fdnn.images import read_image

@@ -1,14 +1,13 @@
-"""The command line: fit, validate, test, predict, and the tools that need no Trainer."""
+"""The command line of what needs a Trainer: fit, validate, test, predict."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import math
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,10 +47,6 @@ log = logging.getLogger(__name__)
 
 DEFAULT_ROOT = "logs"
 START = "--model.start takes weights"
-
-Tool = Callable[[Sequence[str]], int]
-#: Subcommands that need no Trainer: name -> module of this package with a ``main``.
-TOOLS = {"evaluate": "folders", "export": "export.command", "report": "results.page"}
 
 
 def _listed(value: Any) -> list[Any]:
@@ -335,19 +330,16 @@ class CLI(LightningCLI):
 
 
 @one_line
-def main(args: Sequence[str] | None = None) -> int:
+def main(args: Sequence[str] | None = None, epilog: str = "") -> int:
     """Run the command line.
 
     Args:
         args: Words after the program's name; default: those of the process.
+        epilog: Stands below the help.
 
     Returns:
         The exit status: 0; 1 after a message to stderr, 128 and more after a signal.
     """
-    given = list(sys.argv[1:] if args is None else args)
-    if given and given[0] in TOOLS:
-        tool: Tool = importlib.import_module(f"fdnn.{TOOLS[given[0]]}").main
-        return tool(given[1:])
     quiet_libraries()
     guard()
     try:
@@ -361,12 +353,12 @@ def main(args: Sequence[str] | None = None) -> int:
             },
             seed_everything_default=0,
             parser_class=Parser,
-            parser_kwargs={"epilog": f"Without a Trainer: {', '.join(TOOLS)}; each has --help."},
+            parser_kwargs={"epilog": epilog},
             save_config_callback=SaveConfig,
             save_config_kwargs={"overwrite": True},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
-            args=args if args is None else given,
+            args=args if args is None else list(args),
         )
         nodes.part()
     except (KeyboardInterrupt, SystemExit) as error:

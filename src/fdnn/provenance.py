@@ -9,9 +9,11 @@ from pathlib import Path
 
 import torch
 
-#: In the folder of a ``fit``: where its weights come from, and all that it logged.
+#: In the folder of a ``fit``: where its weights come from, and all that it logged; and in that of
+#: ``python -m fdnn.benchmark.zoo``: times.
 RECORD_NAME = "run.json"
 METRICS_NAME = "metrics.csv"
+SPEED_NAME = "speed.json"
 
 
 def git_commit() -> str:

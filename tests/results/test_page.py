@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fdnn.cli import main
+from fdnn.commands import main
 from fdnn.published import TABLE_2, TABLE_3
 from fdnn.results.page import shorten
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fdnn.cli import main
+from fdnn.commands import main
 from fdnn.results.quality import points, quality_table
 from fdnn.results.records import Run
 

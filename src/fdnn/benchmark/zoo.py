@@ -31,8 +31,7 @@ from fdnn.images import read_image
 from fdnn.inference import upscale_luma
 from fdnn.luma import luma
 from fdnn.metrics import PEAK
-from fdnn.provenance import hardware, versions
-from fdnn.results.records import SPEED_NAME
+from fdnn.provenance import SPEED_NAME, hardware, versions
 from fdnn.sets import find_set
 from fdnn.weights import find_weights, load
 

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from fdnn.errors import UserError
-from fdnn.provenance import METRICS_NAME, RECORD_NAME
+from fdnn.provenance import METRICS_NAME, RECORD_NAME, SPEED_NAME
 from fdnn.published import Score
 from fdnn.report import JSON_NAME
 
-SPEED_NAME = "speed.json"
 
 #: Sets of the paper's tables, in their order.
 SETS = ("Set5", "Set14", "B100")

@@ -1,0 +1,32 @@
+"""The subcommands of ``src/train.py``: what needs a Trainer goes to :mod:`fdnn.cli`.
+
+The other tools start at once, because they do not load Lightning.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+Tool = Callable[[Sequence[str]], int]
+#: Subcommands that need no Trainer: name -> module of this package with a ``main``.
+TOOLS = {"evaluate": "folders", "export": "export.command", "report": "results.page"}
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        args: Words after the program's name; default: those of the process.
+
+    Returns:
+        The exit status, see :func:`fdnn.cli.main`.
+    """
+    given = list(sys.argv[1:] if args is None else args)
+    if given and given[0] in TOOLS:
+        tool: Tool = importlib.import_module(f"fdnn.{TOOLS[given[0]]}").main
+        return tool(given[1:])
+    from fdnn import cli
+
+    return cli.main(args, f"Without a Trainer: {', '.join(TOOLS)}; each has --help.")
