@@ -15,7 +15,6 @@ from fdnn.provenance import METRICS_NAME, RECORD_NAME, SPEED_NAME
 from fdnn.published import Score
 from fdnn.report import JSON_NAME
 
-
 #: Sets of the paper's tables, in their order.
 SETS = ("Set5", "Set14", "B100")
 
