@@ -386,6 +386,11 @@ def test_help_names_all_commands(capsys) -> None:
     assert all(f" {name}" in out for name in ("fit", "test", "predict", "evaluate", "report"))
 
 
+def test_no_config_is_one_line(capsys) -> None:
+    assert main(["fit"]) == 1
+    assert capsys.readouterr().err.startswith("error: no data.scale; name a config that has one")
+
+
 def test_no_traceback_in_a_real_process(tmp_path) -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "src" / "train.py"), "test", "--config", "gone.yaml"],

@@ -76,8 +76,8 @@ class CLI(LightningCLI):
         parser.add_argument(
             "--per_image", type=bool, default=False, help="Print a row for each image in tables."
         )
-        for target, (source, kind) in LINKS.items():
-            parser.link_arguments(source, target, compute_fn=kind)
+        for target, (source, make) in LINKS.items():
+            parser.link_arguments(source, target, compute_fn=make)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Also find out what ``--ckpt_path`` means and whether it can be read.

@@ -44,9 +44,9 @@ MAX_DEPTH = 50
 MAX_ALIASES = 20
 
 
-#: Options that follow others, from which ``kind`` makes them: target -> source, kind.
-LINKS: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "model.net.init_args.scale": ("data.scale", int),
+#: Options that follow others: target -> source, and what makes the one from the other.
+LINKS: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
+    "model.net.init_args.scale": ("data.scale", None),
     "data.seed": ("seed_everything", int),
 }
 

@@ -199,7 +199,6 @@ def plot(runs: dict[str, list[Sample]], file: Path) -> None:
     Args:
         runs: Samples by the title of the run's axis.
         file: Where the picture goes.
-
     """
     from matplotlib.figure import Figure
 
