@@ -21,7 +21,7 @@ from fdnn.models.polyphase import REACH
 from fdnn.resize import imresize
 
 #: Default side of a tile in LR pixels: bounds memory at well under 1 GiB for FDNN and its variants,
-#: on a GPU at about 1 GiB; at some GiB for networks with many maps at HR size, such as ESCN.
+#: on a GPU at about 1 GiB; at 1 to 3 GiB for networks with many maps at HR size, as SML and ESCN.
 TILE = 256
 
 #: Below this alpha (half a step of 8 bits) nobody sees the colour.
