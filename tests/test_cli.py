@@ -386,6 +386,12 @@ def test_help_names_all_commands(capsys) -> None:
     assert all(f" {name}" in out for name in ("fit", "test", "predict", "evaluate", "report"))
 
 
+def test_a_config_can_be_written_on_the_command_line(tiny, tmp_path) -> None:
+    save_weights(FDNN(2, channels=4), tmp_path / "x2" / FILE_NAME)
+    assert main(["test", *tiny, *X2, "--config", "{data: {patch_size: 8}}"]) == 0
+    assert "patch_size: 8" in (run(tmp_path, 0) / "config.yaml").read_text()
+
+
 def test_no_config_is_one_line(capsys) -> None:
     assert main(["fit"]) == 1
     assert capsys.readouterr().err.startswith("error: no data.scale; name a config that has one")

@@ -91,7 +91,8 @@ class CLI(LightningCLI):
             raise UserError(f"a config is not UTF-8 ({error})") from None
         command = self.config["subcommand"]
         config = self.config[command]
-        files = config.get("config") or []
+        # A config that is written out on the command line has no file.
+        files = [file for file in config.get("config") or [] if file]
         check_linked(config, sys.argv[1:] if args is None else args, files)
         seed = config["seed_everything"]
         if isinstance(seed, bool) or not 0 <= int(seed) < 2**32:

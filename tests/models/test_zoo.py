@@ -226,23 +226,22 @@ def test_residual_networks_start_from_bicubic(net: Network) -> None:
     torch.testing.assert_close(net(lr), expected, atol=1e-6, rtol=0)
 
 
+def replicated(x: torch.Tensor, layer: nn.Conv2d) -> torch.Tensor:
+    """Convolve an image whose border pixels go on beyond it."""
+    pixels = layer.weight.shape[-1] // 2
+    return F.conv2d(F.pad(x, (pixels,) * 4, "replicate"), layer.weight, layer.bias)
+
+
 def test_srcnn_by_hand() -> None:
     net, image = make("SRCNN", 2), torch.rand(1, 1, 12, 12)
-    x = image
-    for layer, pixels in ((net.extract, 4), (net.map, 2)):
-        x = F.conv2d(F.pad(x, (pixels,) * 4, "replicate"), layer.weight, layer.bias).relu()
-    last = net.reconstruct
-    expected = F.conv2d(F.pad(x, (2,) * 4, "replicate"), last.weight, last.bias)
-    torch.testing.assert_close(net.refine(image), expected)
+    x = replicated(replicated(image, net.extract).relu(), net.map).relu()
+    torch.testing.assert_close(net.refine(image), replicated(x, net.reconstruct))
 
 
 def test_espcn_by_hand() -> None:
     net, lr = make("ESPCN", 3), torch.rand(1, 1, 7, 6)
-    x = lr
-    for layer, pixels in ((net.extract, 2), (net.map, 1)):
-        x = F.conv2d(F.pad(x, (pixels,) * 4, "replicate"), layer.weight, layer.bias).tanh()
-    last = net.reconstruct
-    x = F.conv2d(F.pad(x, (1,) * 4, "replicate"), last.weight, last.bias)
+    x = replicated(replicated(lr, net.extract).tanh(), net.map).tanh()
+    x = replicated(x, net.reconstruct)
     expected = x.view(3, 3, 7, 6).permute(2, 0, 3, 1).reshape(1, 1, 21, 18)
     torch.testing.assert_close(net(lr), expected)
 
@@ -261,8 +260,7 @@ def test_fsrcnn_by_hand() -> None:
     net, lr = make("FSRCNN", 3), torch.rand(1, 1, 7, 6)
     x = lr
     for layer, slope in zip(net.convolutions, net.slopes, strict=True):
-        side = layer.weight.shape[-1] // 2
-        x = F.conv2d(F.pad(x, (side,) * 4, "replicate"), layer.weight, layer.bias)
+        x = replicated(x, layer)
         assert slope.weight.shape == (x.shape[1],)
         x = torch.where(x > 0, x, slope.weight.view(1, -1, 1, 1) * x)
     # Each LR pixel adds a 9x9 patch, whose middle is that of its own 3x3 block.
