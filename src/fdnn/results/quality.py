@@ -49,16 +49,16 @@ def points(tests: Sequence[Run], speed: Run) -> list[Point]:
     """Bring together what was tested with what it costs, by rising PSNR.
 
     Args:
-        tests: Give the quality, of the same weights.
-        speed: Gives the costs.
+        tests: Give the quality.
+        speed: Gives the costs of the networks in folders of the same names: they are the same
+            after further training.
     """
     found = []
-    for cost in (speed.speed or {})["systems"].values():
+    for name, cost in (speed.speed or {})["systems"].items():
         same = [
             test
             for test in tests
-            if test.weights_sha256 == cost["weights_sha256"]
-            and (test.model, test.scale) == (cost["model"], SCALE)
+            if (test.label, test.model, test.scale) == (name, cost["model"], SCALE)
         ]
         score = same[0].score(SET) if same else None
         if score:
