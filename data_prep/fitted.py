@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fdnn.card import page
+from fdnn.card import PAGE_NAME, check_free, page
 from fdnn.errors import ImageError, UserError, one_line
 from fdnn.evaluation import score
 from fdnn.files.digest import sha256
@@ -74,22 +74,19 @@ def main(
         The exit status.
 
     Raises:
-        UserError: If there are weights already, or the images cannot be used.
+        UserError: If the folder has such files already, or the images cannot be used.
     """
     parser = argparse.ArgumentParser(description=f"Fit {name} to images.")
     parser.add_argument("--scale", type=int, required=True, help="magnification, such as 3")
     parser.add_argument("--images", default="T91", help="name or folder of the images (T91)")
     parser.add_argument("--output", type=Path, help=f"folder to make (logs/{name}_xN)")
-    parser.add_argument("--overwrite", action="store_true", help="replace weights that exist")
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     parser.add_argument("--seed", type=int, default=0, help="of all that is drawn (0)")
     options = parser.parse_args(args)
     if not 2 <= options.scale <= MAX_SCALE:
         parser.error(f"--scale must be 2 to {MAX_SCALE}, got {options.scale}")
     folder = options.output or Path(f"logs/{name}_x{options.scale}")
-    if (folder / FILE_NAME).exists() and not options.overwrite:
-        raise UserError(
-            f"{folder / FILE_NAME} exists; choose another folder by --output, or add --overwrite"
-        )
+    check_free(folder, options.overwrite)
     wall, cpu = time.monotonic(), time.process_time()
     images = find_set(options.images)
     hr = hr_images(images, options.scale)
@@ -156,7 +153,7 @@ def publish(net: Network, folder: Path, origin: dict[str, Any], departures: str)
     scores = as_json(type(net).__name__, net.scale, results, weights, "eager, fp32")
     (folder / JSON_NAME).write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
     text = card(folder, origin, scores, departures)
-    (folder / "README.md").write_text(text, encoding="utf-8")
+    (folder / PAGE_NAME).write_text(text, encoding="utf-8")
     print(f"scores and card: {folder}")
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 import fdnn
 from fdnn import load, upscale
+from fdnn.errors import UserError
 from fdnn.inference import upscale_pixels
 from fdnn.models import FDNN, Bicubic
 from fdnn.models.ensemble import SelfEnsemble
@@ -129,3 +130,23 @@ def test_mistakes(image, message) -> None:
         return
     with pytest.raises((TypeError, ValueError), match=message):
         upscale(image, Bicubic(2))
+
+
+def test_16_bits_with_a_transparent_gray() -> None:
+    image = Image.new("I;16", (5, 4), 7)
+    image.info["transparency"] = 7
+    with pytest.raises(UserError, match="no images of 16 bits but gray ones"):
+        upscale(image, Bicubic(2))
+
+
+def test_a_network_in_training_neither_changes_nor_learns(random) -> None:
+    image = random.integers(0, 256, (12, 14), dtype=np.uint8)
+    net = load("msdepc_x3")  # it has batch normalisation
+    expected = upscale(image, net)
+    net.train()
+    net.merge.eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    assert np.array_equal(upscale(image, net), expected)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert net.training
+    assert not net.merge.training

@@ -115,6 +115,32 @@ def test_scores_of_other_weights_are_refused(finished, tmp_path) -> None:
         publish(run, test, tmp_path / "out", "")
 
 
+def test_files_that_exist_stay(finished, tmp_path, capsys) -> None:
+    run, test = finished
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "README.md").write_text("mine")
+    command = [str(run), str(test), str(out), "--departures", str(out / "README.md")]
+    assert main(command) == 1
+    assert f"{out / 'README.md'} exists" in capsys.readouterr().err
+    assert [path.name for path in out.iterdir()] == ["README.md"]
+    assert main([*command, "--overwrite"]) == 0
+    assert "# out" in (out / "README.md").read_text()
+
+
+def test_the_command_prints_the_scores(finished, tmp_path) -> None:
+    run, test = finished
+    benchmark = json.loads((test / JSON_NAME).read_text())
+    (test / JSON_NAME).write_text(json.dumps(benchmark | {"model": "FDNN + self-ensemble"}))
+    publish(run, test, tmp_path / "out", "")
+    assert (
+        "configs/out.yaml --model.self_ensemble true`" in (tmp_path / "out/README.md").read_text()
+    )
+    (test / JSON_NAME).write_text(json.dumps(benchmark | {"engine": "compile, bf16"}))
+    with pytest.raises(UserError, match=r"scores of compile, bf16; a card has those of eager"):
+        publish(run, test, tmp_path / "other", "")
+
+
 def test_there_are_checkpoints() -> None:
     assert {"fdnn_x2", "fdnn_x3", "fdnn_x4"} <= {folder.name for folder in CHECKPOINTS}
 

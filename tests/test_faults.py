@@ -179,3 +179,11 @@ def test_images_deleted_and_corrupted_between_stop_and_resume(
     ]  # fmt: skip
     assert len(record["left_out"]) == 1
     assert str(broken) in record["left_out"][0]
+
+
+def test_a_link_to_nothing_among_the_training_images_is_skipped(tiny, tmp_path) -> None:
+    (tmp_path / "photos" / "gone.png").symlink_to("nowhere.png")
+    assert main(["fit", *tiny, "--data.val_sets", "[]", "--data.on_error", "skip"]) == 0
+    record = json.loads(Path("logs/tiny/version_0/run.json").read_text())
+    assert len(record["left_out"]) == 1
+    assert "gone.png: no such file" in record["left_out"][0]

@@ -71,6 +71,20 @@ def test_gray_images_that_a_program_wrote_as_rgb(photos, gray_sr, tmp_path) -> N
     assert score_folder(tmp_path / "rgb", images, 3).per_image == expected.per_image
 
 
+def test_gray_files_of_hr_images_in_rgb(photos, tmp_path, caplog) -> None:
+    for name in ("gray", "rgb"):
+        (tmp_path / name).mkdir()
+    for path in find_set(str(photos)).paths:
+        gray = Image.open(path).convert("L")
+        gray.save(tmp_path / "gray" / path.name)
+        gray.convert("RGB").save(tmp_path / "rgb" / path.name)
+    scores = score_folder(tmp_path / "gray", find_set(str(tmp_path / "rgb")), 3)
+    assert scores.psnr == float("inf")
+    assert not caplog.records
+    score_folder(tmp_path / "gray", find_set(str(photos)), 3)
+    assert "photo0.png is gray, its HR image is not: taken for luma" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [

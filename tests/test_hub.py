@@ -56,3 +56,18 @@ def test_without_the_library(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(UserError, match=r"pip install -e '\.\[hub\]'"):
         load("somebody/fdnn")
+
+
+def test_what_the_hub_s_own_libraries_raise_is_one_line(monkeypatch) -> None:
+    pytest.importorskip("huggingface_hub")
+    from fdnn import hub
+
+    def download(repository, file):
+        raise ConnectionAbortedByProxy("403 Forbidden\nmore")
+
+    class ConnectionAbortedByProxy(Exception):  # noqa: N818
+        pass
+
+    monkeypatch.setattr(hub, "hf_hub_download", download)
+    with pytest.raises(UserError, match=r"nothing from the Hugging Face hub: 403 Forbidden$"):
+        load("somebody/fdnn")

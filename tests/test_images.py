@@ -1,3 +1,4 @@
+import struct
 import subprocess
 import sys
 import warnings
@@ -206,3 +207,36 @@ def test_oddities_in_metadata_are_not_talked_about(tmp_path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("(4, 4)\n", "")
+
+
+def tiff_of_12_bits() -> bytes:
+    """Two pixels: 0xFFF and 0x800."""
+    entries = [
+        (256, 4, 2), (257, 4, 1), (258, 3, 12), (259, 3, 1), (262, 3, 1),
+        (273, 4, 8), (277, 3, 1), (278, 4, 1), (279, 4, 3),
+    ]  # fmt: skip
+    directory = struct.pack("<H", len(entries))
+    for tag, kind, value in entries:
+        directory += struct.pack("<HHII", tag, kind, 1, value)
+    return b"II*\0" + struct.pack("<I", 12) + b"\xff\xf8\x00\0" + directory + bytes(4)
+
+
+def test_12_bit_tiffs_use_the_range(tmp_path) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff_of_12_bits())
+    assert read_image(tmp_path / "a.tif").tolist() == [[65535, round(2048 * 65535 / 4095)]]
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_signed_tiffs_are_refused(tmp_path, dtype) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.full((4, 5), -1, dtype))
+    with pytest.raises(ImageError, match=r"a\.tif: signed numbers"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_truncated_16_bit_colour(tmp_path, random, suffix) -> None:
+    path = tmp_path / f"a{suffix}"
+    write_image(path, random.integers(0, 65536, (40, 50, 3), dtype=np.uint16))
+    path.write_bytes(path.read_bytes()[:-4000])
+    with pytest.raises(ImageError, match=r"damaged|cannot be read"):
+        read_image(path)

@@ -138,4 +138,5 @@ def test_titles() -> None:
     assert MSEKLLoss().title == "MSE + KL"
     assert MSEKLLoss(kl_weight=0.1).title == "MSE + 0.1 KL"
     assert MSEKLLoss(form="printed").title == "norm + KL, as printed"
+    assert MSEKLLoss(epsilon=0.5).title == "MSE + KL, epsilon 0.5"
     assert MSEKLLoss(form="printed", kl_weight=0).title == "norm"

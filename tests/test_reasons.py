@@ -5,6 +5,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from fdnn.reasons import reason
 
+LACK = (
+    "not enough memory; lower --data.batch_size, --data.patch_size or --data.num_workers, "
+    "or compute each batch in parts with --trainer.accumulate_grad_batches"
+)
+
 
 @pytest.mark.parametrize(
     ("error", "line"),
@@ -28,6 +33,9 @@ from fdnn.reasons import reason
         (wandb.Error("no key."), "W&B: no key. Or go on with --wandb.mode offline, or disabled."),
         (ModuleNotFoundError("Requirement 'x' not\n met."), "Requirement 'x' not met."),
         (ModuleNotFoundError("No module named 'x'"), None),
+        (MemoryError("Unable to allocate 745. GiB"), LACK),
+        (RuntimeError("Caught MemoryError in DataLoader worker process 0.\nOriginal ..."), LACK),
+        (RuntimeError("[enforce fail] . DefaultCPUAllocator: can't allocate memory: x"), LACK),
         (RuntimeError("shapes do not match"), None),
         (KeyError("x"), None),
     ],

@@ -204,6 +204,13 @@ def test_what_a_resumed_run_changes_is_said_and_kept(tiny, caplog) -> None:
     assert [record["changed"] for record in records] == [[], [], changed, changed]
 
 
+def test_another_average_is_said(tiny, caplog) -> None:
+    assert main(["fit", *tiny]) == 0
+    more = ["--trainer.callbacks+=fdnn.averaging.MovingAverage", "--trainer.max_epochs", "3"]
+    assert main(["fit", *tiny, *more, "--ckpt_path", "last"]) == 0
+    assert "with averages=[[0.999, 0]] (before: [])" in caplog.text
+
+
 def test_a_cosine_that_ends_elsewhere_is_said(tiny, caplog) -> None:
     cosine = ["--model.schedule", "cosine"]
     assert main(["fit", *tiny, *cosine]) == 0

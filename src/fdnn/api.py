@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,7 +55,7 @@ def upscale(
         TypeError: If ``image`` is of another kind or dtype.
         ValueError: If its shape or its range of values is another, or ``tile`` is not positive.
         UserError: If ``net`` cannot be loaded, or the Pillow image has a mode without a
-            meaning in 8 or 16 bits.
+            meaning in 8 or 16 bits, or 16 bits and a transparent gray.
     """
     if isinstance(image, Image.Image):
         check: Any = None
@@ -68,16 +70,32 @@ def upscale(
     if check is not None:
         check(image)
     network = net if isinstance(net, Network) else load(net)
-    if self_ensemble:
-        network = SelfEnsemble(network)
+    with evaluating(network):
+        return _upscaled(image, SelfEnsemble(network) if self_ensemble else network, tile)
+
+
+def _upscaled(image: Picture, net: Network, tile: int) -> Picture:
     if isinstance(image, Image.Image):
         pixels, metadata = from_pillow(image)
-        return to_pillow(upscale_pixels(network, pixels, tile), metadata)
+        to_pillow(pixels[:1, :1])  # finds out whether it can be done
+        return to_pillow(upscale_pixels(net, pixels, tile), metadata)
     if isinstance(image, np.ndarray):
-        return upscale_pixels(network, image, tile).astype(image.dtype, copy=False)
+        return upscale_pixels(net, image, tile).astype(image.dtype, copy=False)
     if image.dim() == 3:
-        return upscale_planes(network, image, tile).contiguous()
-    return torch.stack([upscale_planes(network, one, tile) for one in image]).contiguous()
+        return upscale_planes(net, image, tile).contiguous()
+    return torch.stack([upscale_planes(net, one, tile) for one in image]).contiguous()
+
+
+@contextmanager
+def evaluating(net: Network) -> Iterator[None]:
+    """Put a network into evaluation mode: batch normalisation neither sees nor learns the image."""
+    before = {module: module.training for module in net.modules()}
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, training in before.items():
+            module.training = training
 
 
 def _check_array(image: Array) -> None:

@@ -26,6 +26,7 @@ class MovingAverage(WeightAveraging):
     def __init__(self, decay: float = 0.999, start: int = 0) -> None:
         if not 0 <= decay < 1 or start < 0:
             raise ValueError(f"decay={decay} must lie in [0, 1), start={start} be at least 0")
+        self.decay, self.start = decay, start
 
         def average(before: list[Tensor], current: list[Tensor], steps: Tensor) -> None:
             if not before[0].is_floating_point():  # batch normalisation counts its batches

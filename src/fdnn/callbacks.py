@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
+from fdnn.averaging import MovingAverage
 from fdnn.errors import UserError
 from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
@@ -228,9 +229,11 @@ class RunRecord(pl.Callback):
         sets = {name: find_images(name) for name in [*data.train_sets, *data.val_sets]}
         digests = {name: images.sha256() for name, images in sets.items()}
         loss = getattr(module.criterion, "title", type(module.criterion).__name__)
+        averages = [[c.decay, c.start] for c in callbacks if isinstance(c, MovingAverage)]
         self.recipe = {name: getattr(data, name) for name in RECIPE} | {
             "train_sets": [f"{Path(name).name} {digests[name][:12]}" for name in data.train_sets],
             "loss": loss,
+            "averages": averages,
             "lr": [group["lr"] for group in module.new_optimizer().param_groups],
             "warmup_steps": module.warmup_steps,
             "schedule": module.schedule,

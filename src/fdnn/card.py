@@ -24,6 +24,10 @@ from fdnn.results.keep import keep_record, keep_scores
 from fdnn.weights import FILE_NAME
 
 CONFIG_NAME = "config.yaml"
+PAGE_NAME = "README.md"
+
+#: What cards have scores of, as records name it.
+ENGINE = "eager, fp32"
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -145,8 +149,24 @@ def text(
     return page(name, about, benchmark, methods, command, record, facts, departures)
 
 
+def check_free(folder: Path, overwrite: bool) -> None:
+    """Find out whether weights and card may be written to a folder.
+
+    Raises:
+        UserError: If a file would be replaced that may not be.
+    """
+    for name in (FILE_NAME, CONFIG_NAME, RECORD_NAME, JSON_NAME, PAGE_NAME):
+        if (folder / name).exists() and not overwrite:
+            raise UserError(f"{folder / name} exists; choose another folder, or add --overwrite")
+
+
 def publish(
-    run: Path, test: Path, target: Path, departures: str, config: Path | None = None
+    run: Path,
+    test: Path,
+    target: Path,
+    departures: str,
+    config: Path | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Copy weights, config and scores to a folder and write the card.
 
@@ -156,10 +176,13 @@ def publish(
         target: Folder to make, such as ``checkpoints/fdnn_x3``.
         departures: See :func:`text`.
         config: What tests these weights with ``--ckpt_path``; default: that of the target's name.
+        overwrite: Whether to replace what is there.
 
     Raises:
-        UserError: If something is missing, or the scores are those of other weights.
+        UserError: If something is missing, the scores are those of other weights or of an engine
+            that rounds, or a file would be replaced.
     """
+    check_free(target, overwrite)
     record, benchmark = _read(run / RECORD_NAME), _read(test / JSON_NAME)
     weights = run / FILE_NAME
     if not weights.is_file() or "steps" not in record:
@@ -167,17 +190,21 @@ def publish(
     scored = (benchmark["weights"] or {}).get("sha256")
     if not scored == record["weights_sha256"] == sha256(weights):
         raise UserError(f"{test}: these scores are not those of {weights}")
+    if benchmark["engine"] != ENGINE:
+        raise UserError(f"{test}: scores of {benchmark['engine']}; a card has those of {ENGINE}")
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(weights, target / FILE_NAME)
     shutil.copyfile(run / CONFIG_NAME, target / CONFIG_NAME)
     keep_record(run, target)
     keep_scores(test, target)
-    words = [f"--config configs/{target.name}.yaml"]
+    words = [f"--config {config or f'configs/{target.name}.yaml'}"]
     if config is not None:
-        words = [f"--config {config}", f"--ckpt_path {target}"]
+        words.append(f"--ckpt_path {target}")
+    if benchmark["model"].endswith("+ self-ensemble"):
+        words.append("--model.self_ensemble true")
     command = " ".join(["python src/train.py test", *words])
     card = text(target.name, record, benchmark, command, departures)
-    (target / "README.md").write_text(card, encoding="utf-8", errors="surrogateescape")
+    (target / PAGE_NAME).write_text(card, encoding="utf-8", errors="surrogateescape")
 
 
 @one_line
@@ -191,11 +218,14 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--config", type=Path, help="what tests them, unless it is configs/TARGET.yaml"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     options = parser.parse_args(args)
+    check_free(options.target, options.overwrite)  # before departures are waited for
     departures = (
         options.departures.read_text(encoding="utf-8") if options.departures else sys.stdin.read()
     )
-    publish(options.run, options.test, options.target, departures, options.config)
+    source = options.run, options.test
+    publish(*source, options.target, departures, options.config, options.overwrite)
     print(f"published to {options.target}")
     return 0
 

@@ -6,6 +6,7 @@ The other tools start at once, because they do not load Lightning.
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from collections.abc import Callable, Sequence
 
@@ -23,6 +24,8 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, see :func:`fdnn.cli.main`.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     given = list(sys.argv[1:] if args is None else args)
     if given and given[0] in TOOLS:
         tool: Tool = importlib.import_module(f"fdnn.{TOOLS[given[0]]}").main

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from fdnn.errors import UserError
 from fdnn.evaluation import BenchmarkImages
+from fdnn.files.home import expanded
 from fdnn.files.modes import Array
 from fdnn.pairs import OnError, PairStore
 from fdnn.patches import Batch, InTurn, TrainingBatches
@@ -199,7 +200,7 @@ class SRDataModule(pl.LightningDataModule):
             self.resized_copies,
             self.on_error,
             self.memory_mb,
-            Path(self.cache_dir).expanduser() if self.cache_dir else None,
+            expanded(self.cache_dir) if self.cache_dir else None,
             Teachers(self.teachers, scale) if self.teachers else None,
         )
 

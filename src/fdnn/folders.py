@@ -4,12 +4,15 @@
 
 SR and HR images belong together by the name of the file, less its extension; ``--suffix _x3``
 finds ``baby_x3.png`` for ``baby.png``. HR is cropped to a multiple of the scale; an SR image has
-that size, or the size of the whole HR image. An SR image in RGB of a gray HR image counts as gray.
+that size, or the size of the whole HR image. An SR image in RGB of a gray HR image counts as gray,
+a gray one of an HR image whose channels are equal as RGB; of other HR images, as luma from 16 to
+235.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +27,8 @@ from fdnn.images import list_images, read_image
 from fdnn.luma import luma, modcrop, plane, split_alpha
 from fdnn.metrics import BenchmarkScores, SetScores, check_size
 from fdnn.sets import ImageSet, find_set
+
+log = logging.getLogger(__name__)
 
 
 def match(images: ImageSet, folder: Path, suffix: str = "") -> list[Path]:
@@ -72,8 +77,14 @@ def _pair(sr_file: Path, hr_file: Path, scale: int) -> tuple[Tensor, Tensor]:
             f"{hr.shape[1]}x{hr.shape[0]} after cropping to a multiple of {scale}"
         )
     check_size(whole, scale, hr_file)
-    gray = split_alpha(hr)[0].ndim == 2
-    return plane(_gray(sr) if gray else luma(sr)), plane(luma(hr))
+    wanted, got = split_alpha(hr)[0], split_alpha(sr)[0]
+    if wanted.ndim == 2:
+        return plane(_gray(sr)), plane(luma(hr))
+    if got.ndim == 2 and (wanted == wanted[..., :1]).all():
+        sr = np.repeat(got[..., None], 3, axis=2)
+    elif got.ndim == 2:
+        log.warning("%s is gray, its HR image is not: taken for luma from 16 to 235", sr_file)
+    return plane(luma(sr)), plane(luma(hr))
 
 
 def _gray(image: Array) -> Array:

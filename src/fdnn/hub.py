@@ -20,12 +20,7 @@ from fdnn.weights import FILE_NAME, describe, load, save_weights
 
 try:
     from huggingface_hub import ModelHubMixin, hf_hub_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-    )
+    from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 except ImportError as error:
     raise UserError(
         "weights from the Hugging Face hub need huggingface_hub; pip install -e '.[hub]'"
@@ -94,11 +89,12 @@ def from_hub(name: str, scale: int | None = None) -> Network:
         UserError: If the repository cannot be reached or holds no weights of this project.
     """
     try:
-        return load(hf_hub_download(name, FILE_NAME), scale)
-    except LocalEntryNotFoundError as error:
-        reason = first_line(error)
-    except EntryNotFoundError:
-        reason = f"the repository holds no {FILE_NAME}"
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = first_line(error)
-    raise UserError(f"no path {name}, and nothing from the Hugging Face hub: {reason}")
+        file = hf_hub_download(name, FILE_NAME)
+    except Exception as error:  # also those of the library's own libraries
+        lacking = isinstance(error, EntryNotFoundError)
+        lacking = lacking and not isinstance(error, LocalEntryNotFoundError)
+        reason = f"the repository holds no {FILE_NAME}" if lacking else first_line(error)
+        raise UserError(
+            f"no path {name}, and nothing from the Hugging Face hub: {reason}"
+        ) from None
+    return load(file, scale)

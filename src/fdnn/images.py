@@ -20,7 +20,8 @@ from fdnn.errors import ImageError, UserError, words
 from fdnn.files import metadata, wide
 from fdnn.files.atomic import replacing
 from fdnn.files.metadata import Metadata
-from fdnn.files.modes import Array, from_pillow
+from fdnn.files.modes import BITS_PER_SAMPLE, Array, from_pillow
+from fdnn.files.whole import gif_ends_early
 
 #: File types that are looked for in folders (any case).
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"})
@@ -105,6 +106,8 @@ def open_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[Image
         # EXIF says that they are turned.
         with _any_size, Path(path).open("rb") as file, Image.open(file) as image:
             check_pixels(path, *image.size, max_pixels)
+            if image.format == "GIF" and gif_ends_early(Path(path).read_bytes()):
+                raise ImageError(f"{path}: ends early; copy it again")
             yield image
     except FileNotFoundError:
         raise ImageError(f"{path}: no such file") from None
@@ -174,7 +177,7 @@ def has_16_bit_colour(image: Image.Image) -> bool:
     """Tell whether an opened image holds more bits than Pillow would give."""
     if image.mode not in {"RGB", "RGBA", "LA", "CMYK"}:
         return False
-    bits = getattr(image, "tag_v2", {}).get(wide.BITS_PER_SAMPLE, (8,))
+    bits = getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))
     return max(bits) > 8 or any(";16" in str(tile[3]) for tile in getattr(image, "tile", []))
 
 

@@ -151,8 +151,11 @@ class MSEKLLoss(nn.Module):
     def title(self) -> str:
         """Name the loss, such as ``MSE + KL`` (the paper's) or ``MSE + 0.1 KL``."""
         first, suffix = ("MSE", "") if self.form == "divergence" else ("norm", ", as printed")
+        if not self.kl_weight:
+            return first
         weight = "" if self.kl_weight == 1 else f"{self.kl_weight:g} "
-        return f"{first} + {weight}KL{suffix}" if self.kl_weight else first
+        suffix += "" if self.epsilon == EPSILON else f", epsilon {self.epsilon:g}"
+        return f"{first} + {weight}KL{suffix}"
 
     def forward(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
         """Compare two batches of images, ``(n, 1, h, w)`` each.

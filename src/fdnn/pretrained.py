@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fdnn import weights
 from fdnn.errors import UserError
+from fdnn.files.home import expanded
 from fdnn.models import Network
 
 #: The weights that come with the source tree.
@@ -58,7 +59,7 @@ def shipped() -> list[str]:
 
 def _places(name: str | Path) -> list[Path]:
     """List where a path may lead, see :func:`fdnn.weights.find_weights`."""
-    path = Path(name).expanduser()
+    path = expanded(name)
     return [path, weights.SOURCE / path]
 
 

@@ -8,6 +8,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from fdnn.errors import words
 from fdnn.nodes import lost_process
 
+#: How a lack of the processor's memory is said by PyTorch, and by its loader of a worker's.
+NO_MEMORY = ("can't allocate memory", "Caught MemoryError", "ArrayMemoryError")
+
 
 def reason(error: Exception) -> str | None:
     """Say in a line what was wrong, and how to mend it or go on.
@@ -25,6 +28,11 @@ def reason(error: Exception) -> str | None:
         return text  # what Lightning says of a package that an option of its own needs
     if isinstance(error, ValueError) and "`val_check_interval`" in text:
         return text
+    if isinstance(error, MemoryError) or any(lack in text for lack in NO_MEMORY):
+        return (
+            "not enough memory; lower --data.batch_size, --data.patch_size or --data.num_workers, "
+            "or compute each batch in parts with --trainer.accumulate_grad_batches"
+        )
     if isinstance(error, torch.OutOfMemoryError):
         tried = text.partition(". ")[2].partition(". ")[0] or text
         return (

@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from fdnn.errors import UserError
 from fdnn.files.digest import sha256
+from fdnn.files.home import expanded
 from fdnn.images import list_images
 
 #: Set name -> folder under the root. "B100" is what the tables call BSD100.
@@ -79,11 +81,12 @@ class ImageSet:
         return [TITLES.get(stem, stem) for stem in stems] if self.name == "Set5" else stems
 
     def sha256(self) -> str:
-        """Hash the names and bytes of all files, in order."""
+        """Hash the names and bytes of all files, in order; of one that cannot be read, the name."""
         digest = hashlib.sha256()
         for path in self.paths:
             digest.update(os.fsencode(path.name) + b"\0")
-            digest.update(bytes.fromhex(sha256(path)))
+            with suppress(OSError):  # who reads it says so, or leaves it out
+                digest.update(bytes.fromhex(sha256(path)))
         return digest.hexdigest()
 
 
@@ -114,7 +117,7 @@ def find_set(name: str, root: Path | None = None) -> ImageSet:
                 f"'python data_prep/fetch.py {name}', or point FDNN_DATA to where it lies"
             )
         return ImageSet(name, tuple(list_images(folder)))
-    folder = Path(name).expanduser()
+    folder = expanded(name)
     if not folder.is_dir():
         known = ", ".join([*PUBLISHED, *SAMPLE_PHOTOS])
         raise UserError(f"image set {name!r} is neither a folder nor one of: {known}")

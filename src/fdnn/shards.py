@@ -23,6 +23,7 @@ from typing import Any
 from fdnn.errors import ImageError, UserError, words
 from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
+from fdnn.files.home import expanded
 from fdnn.files.modes import Array
 from fdnn.images import count_pixels, read_image
 from fdnn.sets import ImageSet, find_set
@@ -108,7 +109,7 @@ class Shards:
     def _read(self, name: str) -> bytes:
         if "://" not in self.place:
             try:
-                return Path(self.place, name).expanduser().read_bytes()
+                return expanded(Path(self.place, name)).read_bytes()
             except OSError as error:
                 raise UserError(f"{self.place}/{name} cannot be read: {error.strerror}") from None
         try:
@@ -131,7 +132,7 @@ def find_images(name: str) -> ImageSet | Shards:
     Raises:
         UserError: If there is none.
     """
-    if "://" in name or Path(name, INDEX).expanduser().is_file():
+    if "://" in name or expanded(Path(name, INDEX)).is_file():
         return Shards(name)
     return find_set(name)
 

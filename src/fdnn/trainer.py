@@ -10,6 +10,7 @@ import lightning.pytorch as pl
 from torch.utils.data import DataLoader
 
 from fdnn.errors import UserError
+from fdnn.files.home import expanded
 from fdnn.images import MAX_PIXELS
 from fdnn.module import SuperResolution
 from fdnn.predict.plan import Job, plan
@@ -62,7 +63,7 @@ class Trainer(pl.Trainer):
         if max_pixels < 1:
             raise UserError(f"--max_pixels must be at least 1, got {max_pixels}")
         jobs = plan(inputs, output, format, suffix)
-        folder = Path(output).expanduser()
+        folder = expanded(output)
         _check_writable(folder)
         # Shares are cut from the full list, which is the same in every process whatever the
         # others have written by now. Nobody comes without a share: Lightning insists.

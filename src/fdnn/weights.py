@@ -23,6 +23,7 @@ from fdnn import models
 from fdnn.errors import UserError, first_line, words
 from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
+from fdnn.files.home import expanded
 from fdnn.models import Network
 from fdnn.provenance import RECORD_NAME
 
@@ -66,7 +67,7 @@ def find_weights(path: Path | str) -> Path:
     Raises:
         UserError: If there is none.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     for place in (path, SOURCE / path):
         file = place / FILE_NAME if place.is_dir() else place
         if file.is_file():

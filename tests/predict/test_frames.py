@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 import tifffile
@@ -141,3 +144,24 @@ def test_still_gif(tmp_path) -> None:
     with Image.open(tmp_path / "b.gif") as image:
         assert image.size == (12, 10)
         assert image.convert("RGB").getpixel((5, 5)) == (200, 50, 60)
+
+
+def test_animation_in_16_bit_gray(tmp_path) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = zlib.crc32(kind + content).to_bytes(4, "big")
+        return len(content).to_bytes(4, "big") + kind + content + check
+
+    def control(number: int) -> bytes:
+        return chunk(b"fcTL", struct.pack(">IIIIIHHBB", number, 4, 2, 0, 0, 1, 10, 0, 0))
+
+    pixels = zlib.compress(2 * (b"\0" + 4 * b"\x12\x34"))
+    parts = [
+        b"\x89PNG\r\n\x1a\n",
+        chunk(b"IHDR", struct.pack(">IIBBBBB", 4, 2, 16, 0, 0, 0, 0)),
+        chunk(b"acTL", struct.pack(">II", 2, 0)), control(0), chunk(b"IDAT", pixels),
+        control(1), chunk(b"fdAT", struct.pack(">I", 2) + pixels), chunk(b"IEND", b""),
+    ]  # fmt: skip
+    (tmp_path / "a.png").write_bytes(b"".join(parts))
+    assert is_series(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="16-bit gray in an animation; split it"):
+        inspect(tmp_path / "a.png")

@@ -96,6 +96,31 @@ def test_results_of_an_earlier_run_are_no_inputs(tree) -> None:
     assert plan(["in"], "in", None, "_x3") == first
     with pytest.raises(UserError, match=r"would be overwritten"):
         plan(["in", str(first[0].target)], "in", None, "_x3")
+    first[0].target.unlink()
+    there = plan(["in/sub"], "in/sub", "tif")
+    there[0].target.touch()
+    assert plan(["in/sub"], "in/sub", "tif") == there
+
+
+def test_names_that_look_like_a_home_folder(tree) -> None:
+    (tree / "~photo.png").touch()
+    assert targets("~photo.png") == ["~photo.png"]
+    assert targets("in/a.png", output="~nobody-here/x") == ["a.png"]
+    with pytest.raises(UserError, match="no such file or folder: ~gone"):
+        plan(["~gone"], "out")
+
+
+def test_a_folder_that_cannot_be_read(tree, monkeypatch) -> None:
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(UserError, match=r"folder in/sub/deep cannot be read \(Permission denied"):
+        plan(["in"], "out")
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,11 @@ NET = Bicubic(2)
 RED, BLUE = (200, 60, 40), (30, 80, 190)
 
 
-def make(path: Path, size=(32, 24), frames=5, sound=True, colorspace=1) -> Path:
+def make(path: Path, size=(32, 24), frames=5, sound=True, colorspace=1, **options) -> Path:
     """Left half red, right half blue; frames shown for 1/10 s; a tone."""
     pixels = np.empty((size[1], size[0], 3), np.uint8)
     pixels[:, : size[0] // 2], pixels[:, size[0] // 2 :] = RED, BLUE
-    with av.open(str(path), "w") as out:
+    with av.open(str(path), "w", options=options) as out:
         codec = {".webm": "libvpx-vp9"}.get(path.suffix, "libx264")
         video = out.add_stream(codec, rate=10, options={"crf": "4"})
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
@@ -47,6 +47,11 @@ def make(path: Path, size=(32, 24), frames=5, sound=True, colorspace=1) -> Path:
         out.mux(video.encode())
         out.mux(audio.encode())
     return path
+
+
+def read_frames(path: Path) -> list:
+    with av.open(str(path)) as opened:
+        return list(opened.decode(video=0))
 
 
 def read(path: Path) -> tuple[list, bytes]:
@@ -111,6 +116,20 @@ def test_result_that_would_be_odd_loses_a_row(tmp_path) -> None:
     source = make(tmp_path / "a.mp4", sound=False)
     magnify_video(source, tmp_path / "b.mp4", lambda x: x[:-1, :-1])
     assert read(tmp_path / "b.mp4")[0][0][1].shape == (22, 30, 3)
+
+
+@pytest.mark.parametrize("part", [0.5, 0.8])
+@pytest.mark.parametrize("suffix", [".avi", ".mkv", ".mp4", ".webm"])
+def test_cut_off(tmp_path, suffix, part) -> None:
+    # In MP4 what is needed first may stand first, so that the rest is not missed.
+    first = {"movflags": "faststart"} if suffix == ".mp4" else {}
+    source = make(tmp_path / f"a{suffix}", frames=20, sound=False, **first)
+    magnify_file(NET, source, tmp_path / f"b{suffix}")
+    assert len(read_frames(tmp_path / f"b{suffix}")) == 20
+    content = source.read_bytes()
+    source.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(ImageError, match=rf"a\{suffix}: shorter than it says"):
+        magnify_file(NET, source, tmp_path / f"c{suffix}")
 
 
 @pytest.mark.parametrize("content", [b"", b"junk" * 100])

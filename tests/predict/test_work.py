@@ -51,3 +51,12 @@ def test_other_errors_are_not_hidden(tmp_path, monkeypatch) -> None:
 
     with pytest.raises(RuntimeError, match="shapes do not match"):
         do_three(tmp_path, monkeypatch, fault)
+
+
+def test_what_nobody_thought_of_fails_by_name(tmp_path, monkeypatch) -> None:
+    def fault() -> None:
+        raise TypeError("cannot handle\nthis")
+
+    share = do_three(tmp_path, monkeypatch, fault)
+    assert share.done == 2
+    assert share.failures == [f"{tmp_path / 'b.png'}: TypeError: cannot handle this"]

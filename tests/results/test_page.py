@@ -123,3 +123,32 @@ def test_command_stays_short(tmp_path) -> None:
         stage.mkdir(parents=True)
     assert shorten(stages) == f"{tmp_path}/a/*/stage*"
     assert shorten(stages[:2]) == f"{stages[0]} {stages[1]}"
+
+
+def tables(page: Path) -> list[str]:
+    return [line for line in page.read_text(encoding="utf-8").splitlines() if line[:1] == "|"]
+
+
+def test_the_shipped_report_is_that_of_the_records(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(ROOT)
+    folders = [
+        str(path.relative_to(ROOT))
+        for pattern in ("checkpoints/*", "checkpoints/*/stage*", "docs/runs/*")
+        for path in sorted(ROOT.glob(pattern))
+    ]
+    page = tmp_path / "results.md"
+    assert main(["report", *folders, "--output", str(page), "--no-pictures", "--no-curves"]) == 0
+    assert tables(page) == tables(ROOT / "docs" / "results.md")
+
+
+def test_ablations_have_the_scores_of_the_records() -> None:
+    found = 0
+    for line in tables(ROOT / "docs" / "ablations.md"):
+        record = ROOT / "checkpoints" / line.split("|")[1].strip() / "benchmark.json"
+        if not record.is_file():
+            continue
+        sets = json.loads(record.read_text(encoding="utf-8"))["sets"]
+        scores = " / ".join(f"{sets[name]['psnr']:.3f}" for name in ("Set5", "Set14", "B100"))
+        assert f"| {scores} |" in line
+        found += 1
+    assert found > 40

@@ -14,6 +14,7 @@ from fdnn.demo import limits
 from fdnn.engines import Engined
 from fdnn.errors import UserError
 from fdnn.evaluation import score
+from fdnn.files.home import expanded
 from fdnn.files.metadata import Metadata
 from fdnn.files.modes import Array
 from fdnn.images import read_picture, write_image
@@ -41,7 +42,7 @@ def find_networks(path: Path) -> dict[str, Network]:
     Raises:
         UserError: If there is none, or one is damaged.
     """
-    path = path.expanduser()
+    path = expanded(path)
     if path.is_dir() and not (path / FILE_NAME).exists():
         found = sorted(file.parent for file in path.glob(f"*/{FILE_NAME}"))
         if not found:

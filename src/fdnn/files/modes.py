@@ -9,14 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from fdnn.errors import ImageError
+from fdnn.errors import ImageError, UserError
 from fdnn.files import metadata
 from fdnn.files.metadata import Metadata
 
 Array = NDArray[Any]
 
-#: Tag of a TIFF that says what its numbers mean.
+#: Tags of a TIFF: bits of a number, what it means, and whether it has a sign.
+BITS_PER_SAMPLE = 258
 PHOTOMETRIC = 262
+SAMPLE_FORMAT = 339
+SIGNED = 2
 
 
 def from_pillow(image: Image.Image, name: str = "image") -> tuple[Array, Metadata]:
@@ -57,9 +60,12 @@ def to_array(image: Image.Image, name: str = "image") -> Array:
         ``(h, w)`` or ``(h, w, c)``, uint8 or uint16, c = 2, 3 or 4.
 
     Raises:
-        ImageError: If the pixels have no 8- or 16-bit meaning (32-bit integers, floats).
+        ImageError: If the pixels have no 8- or 16-bit meaning (32-bit or signed integers, floats).
     """
     mode = image.mode
+    tags = getattr(image, "tag_v2", {})
+    if SIGNED in tags.get(SAMPLE_FORMAT, ()):
+        raise ImageError(f"{name}: signed numbers are not supported; save it as 8 or 16 bits")
     if mode in {"RGBa", "La"}:
         image = image.convert({"RGBa": "RGBA", "La": "LA"}[mode])
     elif mode in {"1", "L", "RGB"}:
@@ -78,8 +84,10 @@ def to_array(image: Image.Image, name: str = "image") -> Array:
         return np.asarray(image)
     if mode.startswith("I;16"):
         pixels = np.asarray(image).astype(np.uint16)
+        if tags.get(BITS_PER_SAMPLE) == (12,):  # Pillow leaves them as they are
+            pixels = np.rint(pixels * (65535 / 4095)).astype(np.uint16)
         # In 8 bits Pillow sees to it.
-        if getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == 0:  # white is zero
+        if tags.get(PHOTOMETRIC) == 0:  # white is zero
             return 65535 - pixels
         if "transparency" in image.info:
             alpha = np.where(pixels == image.info["transparency"], 0, 65535).astype(np.uint16)
@@ -101,9 +109,17 @@ def to_pillow(pixels: Array, about: Metadata | None = None) -> Image.Image:
     """Make an image of pixels.
 
     Args:
-        pixels: As :func:`to_array` returns them, less 16-bit colour, which Pillow has not.
+        pixels: As :func:`to_array` returns them.
         about: Metadata to keep in ``info``, where Pillow's ``save`` looks for some of it.
+
+    Raises:
+        UserError: If the pixels have 16 bits and more than one channel, which Pillow has not.
     """
+    if pixels.dtype == np.uint16 and pixels.ndim == 3:
+        raise UserError(
+            "Pillow has no images of 16 bits but gray ones; use 'predict', or an array, such as "
+            "fdnn.images.read_image makes"
+        )
     image = Image.fromarray(pixels)
     if about is not None:
         gray = pixels.ndim == 2 or pixels.shape[2] == 2

@@ -14,8 +14,6 @@ from fdnn.errors import ImageError
 from fdnn.files.metadata import Metadata
 from fdnn.files.modes import Array, upright
 
-#: Tag of a TIFF.
-BITS_PER_SAMPLE = 258
 #: Length of a PNG's signature and first chunk, after which the others may stand.
 PNG_HEAD = 8 + 25
 #: Place of the colour type in that chunk, and one of its values.
@@ -50,9 +48,10 @@ def read(path: Path, tiff: bool, orientation: int) -> Array:
 def _read_interleaved(path: Path) -> Array:
     import cv2
 
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it is said below
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
-        raise ImageError(f"{path}: this kind of 16-bit colour file is not supported")
+        raise ImageError(f"{path}: damaged, or a kind of 16-bit colour file that is not supported")
     order = [2, 1, 0] if pixels.shape[2] == 3 else [2, 1, 0, 3]
     return np.ascontiguousarray(pixels[..., order])
 

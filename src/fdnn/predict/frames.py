@@ -65,7 +65,8 @@ def inspect(path: Path, max_pixels: int = MAX_PIXELS) -> Series:
         max_pixels: Refuse images with more pixels.
 
     Raises:
-        ImageError: If one of them is damaged, too large, or 16-bit colour.
+        ImageError: If one of them is damaged, too large, or 16-bit colour, or the file is an
+            animation in 16-bit gray, of which Pillow writes the first image alone.
     """
     with open_image(path, max_pixels) as image:
         count: int = image.n_frames  # type: ignore[attr-defined]
@@ -75,8 +76,10 @@ def inspect(path: Path, max_pixels: int = MAX_PIXELS) -> Series:
         for index in range(count):
             image.seek(index)
             check_pixels(path, *image.size, max_pixels)
-            if has_16_bit_colour(image):
-                raise ImageError(f"{path}: 16-bit colour in a file of several images; split it")
+            deep = image.format == "PNG" and image.mode.startswith("I;16")
+            if deep or has_16_bit_colour(image):
+                kind = "gray in an animation" if deep else "colour in a file of several images"
+                raise ImageError(f"{path}: 16-bit {kind}; split it")
             image.load()
             loop = image.info.get("loop", loop)
             durations.append(float(image.info.get("duration") or 0))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fdnn.errors import UserError
+from fdnn.files.home import expanded
 from fdnn.images import EXTENSIONS
 from fdnn.predict.video import VIDEOS
 
@@ -32,7 +33,7 @@ def plan(
 
     Results that are there already change nothing, so that several processes make the same plan
     as an earlier run did: what lies in the output folder, or, where that is a folder of inputs,
-    has the name that another file there gets by ``suffix``, is no input.
+    has the name that another file there gets by ``suffix`` or ``file_format``, is no input.
 
     Args:
         inputs: Files, folders (with all folders below), or patterns such as ``photos/*.png``
@@ -59,7 +60,7 @@ def plan(
         )
     if "/" in suffix or "\\" in suffix:
         raise UserError(f"--suffix {suffix!r} is a part of a file name; folders go to --output")
-    folder = Path(output).expanduser()
+    folder = expanded(output)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder} is a file; name a folder")
     found: list[Job] = []
@@ -71,9 +72,9 @@ def plan(
                 place.stem + suffix + _extension(source.suffix, extension)
             )
             found.append(Job(source, target))
-    if suffix:
-        results = {job.target.resolve() for job in found}
-        results -= {Path(name).expanduser().resolve() for name in inputs}
+    if suffix or extension:
+        results = {j.target.resolve() for j in found if j.target.resolve() != j.source.resolve()}
+        results -= {expanded(name).resolve() for name in inputs}
         found = [job for job in found if job.source.resolve() not in results]
     jobs: dict[Path, Job] = {}
     for source, target in found:
@@ -94,7 +95,7 @@ def _extension(of_source: str, wanted: str | None) -> str:
 
 def _find(name: str, output: Path) -> Iterator[tuple[Path, Path]]:
     """Yield the files that an input names, each with its place below the output folder."""
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.is_dir():
         found = list(_below(path, _walk(path), output))
         if not found:
@@ -118,11 +119,15 @@ def _find(name: str, output: Path) -> Iterator[tuple[Path, Path]]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder; links to folders are followed, but not around a circle."""
-    for parent, folders, files in os.walk(folder, followlinks=True):
+    for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         here = Path(parent)
         above = {ancestor.resolve() for ancestor in (here, *here.parents)}
         folders[:] = [f for f in folders if (here / f).resolve() not in above]
         yield from (here / name for name in files)
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"folder {error.filename} cannot be read ({error.strerror}); leave it out")
 
 
 def _before_pattern(parts: Sequence[str]) -> Iterator[str]:

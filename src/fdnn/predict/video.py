@@ -18,6 +18,7 @@ import numpy as np
 from fdnn.errors import ImageError, UserError
 from fdnn.files.atomic import replacing
 from fdnn.files.modes import Array
+from fdnn.files.whole import video_ends_early
 from fdnn.images import MAX_PIXELS, check_pixels
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def magnify_video(
 
     Raises:
         UserError: If PyAV is not installed.
-        ImageError: If the source is missing, damaged, too large or without frames, or its
+        ImageError: If the source is missing, cut off, damaged, too large or without frames, or its
             container is not one that the result can be written to.
         OSError: If the disk is full, or the folder cannot be written to.
     """
@@ -70,6 +71,8 @@ def magnify_video(
         raise UserError(f"{target}: unknown video extension; use one of {sorted(VIDEOS)}")
     if not source.is_file():
         raise ImageError(f"{source}: no such file")
+    if video_ends_early(source):  # FFmpeg would show what is there
+        raise ImageError(f"{source}: shorter than it says; copy it again")
     try:
         with replacing(target) as temporary, av.open(str(source)) as opened:
             if not opened.streams.video:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from fdnn.errors import UserError
+from fdnn.errors import UserError, words
 from fdnn.images import MAX_PIXELS
 from fdnn.models import Network
 from fdnn.predict.magnify import Track, magnify_file, untracked
@@ -58,6 +58,8 @@ class Work:
             if not isinstance(error, lacking) and "DefaultCPUAllocator" not in str(error):
                 raise
             self.failures.append(f"{source}: not enough memory")
+        except (TypeError, ValueError, LookupError) as error:  # what nobody thought of
+            self.failures.append(f"{source}: {type(error).__name__}: {words(error)}")
 
     def gather(self, processes: int) -> None:
         """Bring together what all processes did."""
