@@ -206,9 +206,12 @@ def test_what_a_resumed_run_changes_is_said_and_kept(tiny, caplog) -> None:
 
 def test_another_average_is_said(tiny, caplog) -> None:
     assert main(["fit", *tiny]) == 0
-    more = ["--trainer.callbacks+=fdnn.averaging.MovingAverage", "--trainer.max_epochs", "3"]
-    assert main(["fit", *tiny, *more, "--ckpt_path", "last"]) == 0
-    assert "with averages=[[0.999, 0]] (before: [])" in caplog.text
+    config = Path("tiny.yaml").read_text()
+    assert config.count("decay: 0.5") == 1
+    Path("tiny.yaml").write_text(config.replace("decay: 0.5", "decay: 0.9"))
+    more = ["--trainer.max_epochs", "3", "--ckpt_path", "last"]
+    assert main(["fit", *tiny, *more]) == 0
+    assert "with averages=[[0.9, 0]] (before: [[0.5, 0]])" in caplog.text
 
 
 def test_a_cosine_that_ends_elsewhere_is_said(tiny, caplog) -> None:

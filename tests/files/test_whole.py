@@ -15,6 +15,7 @@ def test_gifs_cut_anywhere_but_behind_their_end(tmp_path) -> None:
     content = buffer.getvalue()
     assert not gif_ends_early(content)
     assert not gif_ends_early(content + b"left over")
+    assert not gif_ends_early(content[:-1] + b"\0;")
     assert all(gif_ends_early(content[:n]) for n in range(len(content)))
     (tmp_path / "a.gif").write_bytes(content[:-1])  # Pillow shows all three frames
     with pytest.raises(ImageError, match=r"a\.gif: ends early"):

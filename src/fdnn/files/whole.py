@@ -27,8 +27,9 @@ def gif_ends_early(content: bytes) -> bool:
                 place += 11 + _colours(content[place + 9])
             elif content[place] == 0x21:  # an extension: its kind
                 place += 2
-            else:
-                return True
+            else:  # nothing of its own, which decoders pass over
+                place += 1
+                continue
             while content[place]:  # blocks of up to 255 bytes
                 place += 1 + content[place]
             place += 1
