@@ -42,7 +42,8 @@ def upscale(
               [0, 1]; c = 1 (gray), 2 (gray + alpha), 3 (RGB) or 4 (RGB + alpha);
             * a torch tensor, ``(c, h, w)`` or ``(n, c, h, w)``, uint8, uint16, or floating point
               in [0, 1]; c as above.
-        net: A network, or what :func:`fdnn.load` takes. For many images, load it once.
+        net: A network, or what :func:`fdnn.load` takes. For many images, load it once. It works
+            in evaluation mode, and has its own again afterwards.
         tile: Side of the tiles in LR pixels that bound memory.
         self_ensemble: Average over the eight flips and turns of the image: eight times as
             slow, a little better.
@@ -88,7 +89,11 @@ def _upscaled(image: Picture, net: Network, tile: int) -> Picture:
 
 @contextmanager
 def evaluating(net: Network) -> Iterator[None]:
-    """Put a network into evaluation mode: batch normalisation neither sees nor learns the image."""
+    """Lend a network in evaluation mode, so that batch normalisation does not see the image.
+
+    Args:
+        net: Any network; each of its modules has its own mode again afterwards.
+    """
     before = {module: module.training for module in net.modules()}
     net.eval()
     try:
