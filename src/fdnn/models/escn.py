@@ -37,6 +37,9 @@ Losses of the images between the steps are left out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -88,19 +91,34 @@ class SCN(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Map ``(n, 1, h, w)`` to what it lacks, of the same size."""
-        filters = self.describe.weight
-        filters = filters - filters.mean(dim=(2, 3), keepdim=True)
-        maps = F.conv2d(replicate(image, 2 * (SIDE // 2)), filters)
-        energy = F.avg_pool2d(maps.square().sum(dim=1, keepdim=True), SIDE, stride=1) * SIDE**2
-        contrast = (energy + 1e-12).sqrt()
-        # The same as to code the description divided by its length.
-        likeness = self.encode(maps) / contrast
-        code = shrink(likeness, self.threshold)
-        for _ in range(self.stages):
-            code = shrink(likeness + self.interact(code), self.threshold)
-        # Each pixel is part of 25 patches.
-        detail: Tensor = self.decode(contrast * code) / SIDE**2
-        return detail
+        return mean_detail([self], image)
+
+
+def mean_detail(members: Sequence[SCN], image: Tensor) -> Tensor:
+    """Map ``(n, 1, h, w)`` to what it lacks by the mean of ``members``, side by side as groups."""
+    m, atoms = len(members), members[0].encode.out_channels
+    filters = torch.cat([scn.describe.weight for scn in members])
+    filters = filters - filters.mean(dim=(2, 3), keepdim=True)
+    maps = F.conv2d(replicate(image, 2 * (SIDE // 2)), filters)
+    energy = torch.stack([one.sum(dim=1) for one in maps.square().chunk(m, dim=1)], dim=1)
+    energy = F.avg_pool2d(energy, SIDE, stride=1) * SIDE**2
+    contrast = (energy + 1e-12).sqrt()
+    contrast = contrast.unsqueeze(2).expand(-1, -1, atoms, -1, -1).flatten(1, 2)
+    encode = torch.cat([scn.encode.weight for scn in members])
+    interact = torch.cat([scn.interact.weight for scn in members])
+    threshold = torch.cat([scn.threshold for scn in members])
+    # The same as to code the description divided by its length.
+    likeness = F.conv2d(maps, encode, groups=m) / contrast
+    code = shrink(likeness, threshold)
+    for _ in range(members[0].stages):
+        code = shrink(likeness + F.conv2d(code, interact, groups=m), threshold)
+    # The 25 pixels of every patch, and then each pixel's sum over the 25 patches that it is part
+    # of: several times faster than one convolution to a single channel.
+    decode = torch.cat([scn.decode.weight for scn in members], dim=1)
+    patches = F.conv2d(contrast * code, decode.flatten(2).permute(2, 1, 0).unsqueeze(3))
+    place = torch.eye(SIDE**2, dtype=patches.dtype, device=patches.device)
+    placed = F.conv2d(patches, place.view(1, -1, SIDE, SIDE), padding=SIDE // 2)
+    return placed / (m * SIDE**2)
 
 
 class ESCN(Network):
@@ -148,10 +166,12 @@ class ESCN(Network):
 
     def forward(self, lr: Tensor) -> Tensor:
         """Map ``(n, 1, h, w)`` in [0, 1] to ``(n, 1, scale * h, scale * w)``, not clamped."""
-        image = lr
+        image, scns = lr, cast("list[SCN]", list(self.members))
         for _ in range(self.steps):
             image = self.upsample(image)
-            details = [member(image) for member in self.members]
+            # Together the members train faster; one by one they take a quarter of the memory.
+            together = [scns] if self.training else [[scn] for scn in scns]
+            details = [mean_detail(some, image) for some in together]
             image = image + torch.stack(details).mean(dim=0)
         sr: Tensor = self.reduce(image)
         return sr
