@@ -17,6 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
 
 from fdnn.averaging import MovingAverage
+from fdnn.cost import parameters
 from fdnn.errors import UserError
 from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
@@ -251,7 +252,7 @@ class RunRecord(pl.Callback):
             "scale": net.scale,
             "seed": data.seed,
             "loss": loss,
-            "parameters": sum(p.numel() for p in net.parameters()),
+            "parameters": parameters(net),
             "hardware": self.recipe["hardware"],
             "precision": trainer.precision,
             "processes": trainer.world_size,

@@ -10,6 +10,8 @@ import io
 import sys
 from collections.abc import Callable, Sequence
 
+from fdnn.allocation import keep_memory
+
 Tool = Callable[[Sequence[str]], int]
 #: Subcommands that need no Trainer: name -> module of this package with a ``main``.
 TOOLS = {"evaluate": "folders", "export": "export.command", "report": "results.page"}
@@ -24,6 +26,7 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, see :func:`fdnn.cli.main`.
     """
+    keep_memory()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8
     given = list(sys.argv[1:] if args is None else args)

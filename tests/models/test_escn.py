@@ -80,3 +80,19 @@ def test_the_ensemble_is_the_mean_of_its_members() -> None:
         alone.append(one(lr))
     assert not torch.allclose(*alone)
     torch.testing.assert_close(net(lr), sum(alone) / 2)
+
+
+def test_members_side_by_side_train_as_one_by_one() -> None:
+    """Training computes the members as groups of channels, with the same gradients."""
+    net = randomised(3)
+    lr, weight = torch.rand(2, 1, 8, 9), torch.rand(2, 1, 24, 27)
+    results, gradients = [], []
+    for training in (False, True):
+        net.train(training).zero_grad()
+        sr = net(lr)
+        (sr * weight).sum().backward()
+        results.append(sr.detach())
+        gradients.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
+    torch.testing.assert_close(*results)
+    assert len(gradients[0]) == len(list(net.parameters()))
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-4)
