@@ -26,6 +26,7 @@ from fdnn.sets import find_set
 from fdnn.weights import FILE_NAME, load, save_weights
 
 ROOT = Path(__file__).parents[1]
+NET_X3 = "{class_path: FDNN, init_args: {channels: 4, scale: 3}}"
 X2 = ["--ckpt_path", "x2"]
 CALLBACK = ["--trainer.callbacks+"]
 KL = "--model.loss.init_args.kl_weigth"
@@ -300,6 +301,9 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", ["--model.net.scale=3"], "would do nothing; set --data.scale"),
         ("fit", ["--config", "scale.yaml"], "scale=3 would do nothing beside data.scale=2"),
         ("fit", ["--config", "seed.yaml"], "data.seed=5 would do nothing beside seed_everything=0"),
+        ("fit", ["--data", "{seed: 5}"], "--data: data.seed=5 would do nothing beside seed_every"),
+        ("fit", ["--model.net", NET_X3], "--model.net: model.net.init_args.scale=3 would do noth"),
+        ("fit", ["--config", "outer.yaml"], "outer.yaml: data.seed=5 would do nothing beside"),
         ("fit", ["--data", "deep.yaml"], "more than 50 levels"),
         ("fit", ["--config", "inner.yaml"], "more than 50 levels"),
         ("fit", ["--data", "latin.yaml"], "not UTF-8"),
@@ -307,6 +311,7 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", [*IN_THREE], "batch_size=4 cannot be shared by 1 processes with 3"),
         ("fit", [*VDSR, "--model.engine", "openvino"], "openvino"),
         ("fit", ["--config", "blank.yaml"], "data.batch_size has no value; give one"),
+        ("fit", ["--config", "void.yaml"], "trainer.accumulate_grad_batches has no value; give"),
         ("fit", ["--config", "empty.yaml"], "config empty.yaml: empty"),
         ("fit", ["--config", "open.yaml"], "in open.yaml, line 1"),
         ("fit", ["--model.loss", "MSEKLLoss", KL, "1"], "Option 'kl_weigth' is not accepted (-"),
@@ -349,6 +354,9 @@ def test_mistakes_give_one_line(tiny, tmp_path, capsys, command, options, messag
         "open": "a: [3",
         "scale": "model: {net: {init_args: {scale: 3}}}",
         "seed": "data: {seed: 5}",
+        "part": "seed: 5",
+        "outer": "data: part.yaml",
+        "void": "trainer: {accumulate_grad_batches: }",
         "deep": "[" * 100_000,
         "inner": "data: deep.yaml",
     }

@@ -14,6 +14,7 @@ from fdnn import losses
 from fdnn.cli import main
 from fdnn.models import FDNN, MSDEPC
 from fdnn.module import SuperResolution
+from fdnn.results.records import read_run
 from fdnn.runs import SafeCheckpoints, newest_checkpoint
 from fdnn.weights import CKPT_KEY, FILE_NAME, describe, load, save_weights
 
@@ -174,6 +175,35 @@ def test_a_nan_can_be_skipped_and_is_counted(tiny, tmp_path, caplog, nan_at, opt
     assert "1 steps left out, or parts of them, whose loss was not finite, see" in caplog.text
     net = load(tmp_path / "logs/tiny/version_0")
     assert all(torch.isfinite(p).all() for p in net.parameters())
+
+
+def test_losses_that_stay_nan_end_the_run(tiny, tmp_path, capsys, nan_at) -> None:
+    nan_at |= {2, *range(4, 99)}
+    options = ["--model.on_nonfinite", "skip", "--trainer.max_epochs", "9"]
+    assert main(["fit", *tiny, *options]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: loss is nan at step 13; its batch: ")
+    assert "so were the 9 steps before" in error
+    assert len(list((tmp_path / "logs/tiny/version_0").glob("nonfinite*"))) == 11
+
+
+def test_an_epoch_is_whole_after_one_that_max_steps_cut(tiny) -> None:
+    assert main(["fit", *tiny, "--trainer.max_steps", "4"]) == 0
+    assert main(["fit", *tiny, "--trainer.max_epochs", "4", "--ckpt_path", "last"]) == 0
+    steps = [step for step, _ in read_run(run(1)).curve]
+    # Lightning counts the second epoch, of one step, among the four.
+    assert steps[:3] == [2, 6, 9]
+
+
+def test_checkpoints_in_folders_of_their_own_are_found(tiny) -> None:
+    """As names of ours, which have a slash, make them: ``filename: "{val/photos/psnr}"``."""
+    assert main(["fit", *tiny]) == 0
+    deeper = CHECKPOINTS / "val" / "photos"
+    deeper.mkdir(parents=True)
+    (CHECKPOINTS / "last.ckpt").rename(deeper / "psnr=30.ckpt")
+    for old in CHECKPOINTS.glob("*.ckpt"):
+        old.unlink()
+    assert newest_checkpoint(Path("logs/tiny")) == (deeper / "psnr=30.ckpt", [])
 
 
 def test_interrupted_and_resumed_equals_uninterrupted(tiny, tmp_path) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from fdnn.cli import main
 from fdnn.evaluator import Evaluator
+from fdnn.results.records import read_run
 from fdnn.weights import FILE_NAME, load
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +50,21 @@ def test_in_epochs_of_one_step(tiny, stop_after, capsys) -> None:
     one_step = ["--data.steps_per_epoch", "1", "--trainer.max_epochs", "9"]
     assert main(["fit", *tiny, *one_step]) == 143
     assert "after step 3" in capsys.readouterr().err
+
+
+def test_a_validation_within_an_epoch_is_not_lost(tiny, stop_after, capsys) -> None:
+    often = ["--data.steps_per_epoch", "6", "--trainer.val_check_interval", "2"]
+    stop_after(1)
+    assert main(["fit", *tiny, *often]) == 143
+    assert "after step 3" in capsys.readouterr().err
+    assert main(["fit", *tiny, *often, "--ckpt_path", "last"]) == 0
+    assert [step for step, _ in read_run(Path("logs/tiny/version_1")).curve][:4] == [1, 3, 5, 7]
+
+
+def test_every_step_validated_is_stopped_at_once(tiny, stop_after, capsys) -> None:
+    stop_after(1)
+    assert main(["fit", *tiny, "--trainer.val_check_interval", "1"]) == 143
+    assert "after step 2" in capsys.readouterr().err
 
 
 def test_with_another_logger_the_file_is_named(tiny, stop_after, capsys) -> None:

@@ -17,7 +17,7 @@ class MovingAverage(WeightAveraging):
 
     Args:
         decay: Weight of the average so far against the current weights, in [0, 1).
-        start: Optimizer steps before averaging begins.
+        start: Optimizer steps with this callback before averaging begins.
 
     Raises:
         ValueError: If ``decay`` or ``start`` is out of range.

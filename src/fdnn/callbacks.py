@@ -141,10 +141,10 @@ class PictureStrips(pl.Callback):
             images = find_set(name)
             titled = list(zip(images.paths, images.titles(), strict=True))[: self.images]
             for path, title in titled:
-                folder.mkdir(parents=True, exist_ok=True)
                 file = folder / f"{images.name}_{title}.png"
                 picture = Image.fromarray(strip(path, {net.title: net}, net.scale))
                 try:
+                    folder.mkdir(parents=True, exist_ok=True)
                     picture.save(file)
                 except OSError as error:  # a full disk or a long name ends no training
                     log.warning("no picture of %s (%s)", path, error.strerror or error)

@@ -180,9 +180,12 @@ def publish(
 
     Raises:
         UserError: If something is missing, the scores are those of other weights or of an engine
-            that rounds, or a file would be replaced.
+            that rounds, there is no such config, or a file would be replaced.
     """
     check_free(target, overwrite)
+    named = config or Path("configs", f"{target.name}.yaml")
+    if not named.is_file():
+        raise UserError(f"{named}: no such config to test these weights with; name one (--config)")
     record, benchmark = _read(run / RECORD_NAME), _read(test / JSON_NAME)
     weights = run / FILE_NAME
     if not weights.is_file() or "steps" not in record:
@@ -197,7 +200,7 @@ def publish(
     shutil.copyfile(run / CONFIG_NAME, target / CONFIG_NAME)
     keep_record(run, target)
     keep_scores(test, target)
-    words = [f"--config {config or f'configs/{target.name}.yaml'}"]
+    words = [f"--config {named}"]
     if config is not None:
         words.append(f"--ckpt_path {target}")
     if benchmark["model"].endswith("+ self-ensemble"):

@@ -28,6 +28,7 @@ from fdnn.engines import with_engine
 from fdnn.errors import UserError, one_line, words
 from fdnn.evaluation import score
 from fdnn.files.digest import sha256
+from fdnn.files.home import expanded
 from fdnn.loggers import Wandb, run_loggers
 from fdnn.logs import RunLogger
 from fdnn.models import Bicubic
@@ -98,11 +99,12 @@ class CLI(LightningCLI):
         if isinstance(seed, bool) or not 0 <= int(seed) < 2**32:
             raise UserError(f"seed_everything must be a number from 0 to 2^32 - 1, got {seed}")
         self.run_name = run_name(Path(str(files[0]))) if files else "fdnn"
-        check_options(config["trainer"])
-        if config["trainer"]["default_root_dir"] is None:
-            config["trainer"]["default_root_dir"] = DEFAULT_ROOT
-        for part, kind in (("data", SRDataModule), ("model", SuperResolution)):
+        kinds = {"trainer": pl.Trainer, "data": SRDataModule, "model": SuperResolution}
+        for part, kind in kinds.items():
             check_values(config[part], part, kind)
+        check_options(config["trainer"])
+        root = config["trainer"]["default_root_dir"]
+        config["trainer"]["default_root_dir"] = str(expanded(root or DEFAULT_ROOT))
         given = config.get("ckpt_path")
         if given is None:
             return
@@ -120,7 +122,7 @@ class CLI(LightningCLI):
                 log.warning("%s", "; ".join(damaged))
             print(f"going on from {path}", flush=True)
         else:
-            path = Path(given)
+            path = expanded(given)
             if not path.is_file():
                 remedy = "'last' finds the newest"
                 if path.is_dir():
@@ -174,9 +176,9 @@ class CLI(LightningCLI):
             kwargs["logger"] = False
             if bar:
                 callbacks = [*callbacks, PredictProgress()]
-        elif config["logger"] in (None, True, False) and not config["fast_dev_run"]:
+        elif config["logger"] in (None, True, False, []) and not config["fast_dev_run"]:
             wandb: Wandb = self._get(self.config_init, "wandb")
-            if config["logger"] is False:  # weights and record need their folder even so
+            if config["logger"] in (False, []):  # weights and record need their folder even so
                 wandb = replace(wandb, mode="disabled")
             checkpoint = self._get(self.config_init, "ckpt_path")
             kwargs["logger"] = run_loggers(

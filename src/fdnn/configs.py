@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -81,20 +82,45 @@ def check_linked(config: Mapping[str, Any], given: Sequence[str], files: Sequenc
     Raises:
         UserError: If there is one.
     """
-    names = {word.partition("=")[0] for word in given}
+    options = [
+        (a.partition("=")[0], a.partition("=")[2] if "=" in a else b)
+        for a, b in zip_longest(given, given[1:], fillvalue="")
+    ]
+    # What is given, its text or file, and of which part it is: an option may be a whole one.
+    held = [(str(file), str(file), "") for file in files]
+    held += [(name, text, name.removeprefix("--") + ".") for name, text in options]
     for target, (source, _) in LINKS.items():
-        short = target.replace(".init_args.", ".")
-        if {f"--{target}", f"--{short}"} & names:
+        if {f"--{target}", f"--{target.replace('.init_args.', '.')}"} & dict(options).keys():
             raise UserError(f"--{target} would do nothing; set --{source}")
-        for file in files:
-            value: Any = load(Path(file).read_text(encoding="utf-8"))
-            for key in target.split("."):
-                value = value.get(key) if isinstance(value, dict) else None
+        for where, text, part in held:
+            if not target.startswith(part):
+                continue
+            value = _held(text, target.removeprefix(part).split("."), Path())
             if value is not None and value != config[source]:
                 raise UserError(
-                    f"{file}: {target}={value} would do nothing beside {source}={config[source]}; "
-                    "leave it out"
+                    f"{where}: {target}={value} would do nothing beside "
+                    f"{source}={config[source]}; leave it out"
                 )
+
+
+def _held(value: Any, keys: Sequence[str], folder: Path) -> Any:
+    """Look a value up in a config, in the text of one, and in files that it names in turn."""
+    for place, key in enumerate(keys):
+        if isinstance(value, str):
+            file = folder / value
+            if not _is_file(file):
+                value = load(value)
+            else:
+                return _held(load(file.read_text(encoding="utf-8")), keys[place:], file.parent)
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a text that no file could be called
+        return False
 
 
 #: How the parser reports a value that none of an option's types takes.

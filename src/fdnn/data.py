@@ -45,14 +45,9 @@ class StepSampler(Sampler[int]):
         return self.steps * self.parts
 
     def __iter__(self) -> Iterator[int]:
-        done, steps = 0, self.steps
-        if self.trainer is not None:
-            done = self.trainer.global_step
-            # limit_train_batches makes shorter epochs.
-            numbers = int(min(len(self), self.trainer.num_training_batches))
-            steps = max(1, numbers // self.parts)
-        end = done + steps - done % steps
-        return iter(range(done * self.parts, end * self.parts))
+        # A whole epoch's, also in the midst of one: the Trainer counts, and takes what it needs.
+        done = 0 if self.trainer is None else self.trainer.global_step
+        return iter(range(done * self.parts, (done + self.steps) * self.parts))
 
 
 class SRDataModule(pl.LightningDataModule):

@@ -32,9 +32,10 @@ class BenchmarkImages(Dataset[dict[str, Any]]):
         return len(self.images.paths)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return ``index`` (1,), ``lr`` (1, 1, h, w) float32 in [0, 1] and ``hr`` (1, 1, s h, s w).
+        """Return ``index`` (1,), ``lr`` (1, 1, h, w) float32 and ``hr`` (1, 1, s h, s w).
 
-        ``hr`` is float64 in [0, 255], rounded to the bit depth of the file.
+        ``lr`` lies in [0, 1], or a little beyond where bicubic overshoots; ``hr`` is float64 in
+        [0, 255], rounded to the bit depth of the file.
 
         Raises:
             ImageError: If the file cannot be read or is too small to be scored.

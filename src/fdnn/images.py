@@ -129,8 +129,8 @@ def check_pixels(path: Path | str, width: int, height: int, max_pixels: int) -> 
     """
     if width * height > max_pixels:
         raise ImageError(
-            f"{path}: {width}x{height} is more than {max_pixels:,} pixels; if the file is what "
-            f"it should be, allow --max_pixels {width * height}"
+            f"{path}: {width}x{height} is more than {max_pixels:,} pixels; shrink or split it, or "
+            f"if it is what it should be, let predict take it: --max_pixels {width * height}"
         )
 
 

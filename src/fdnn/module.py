@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 Schedule = Literal["constant", "cosine"]
 
+#: Steps in a row that ``on_nonfinite: skip`` leaves out before it gives up.
+MOST_SPOILED = 10
+
 
 class SuperResolution(Evaluator):
     """Trains a network on patches; scores it as :class:`fdnn.evaluator.Evaluator` does.
@@ -51,7 +54,7 @@ class SuperResolution(Evaluator):
         on_nonfinite: What to do when the loss is NaN or infinite: ``stop``, or ``skip`` the
             step (with several processes or accumulated parts: take this part's gradient as 0).
             Its batch is kept in the run's folder. ``run.json`` counts the steps of which
-            something was left out.
+            something was left out. Ten such steps in a row end the run all the same.
         engine: What runs the network in ``validate``, ``test`` and ``predict``, see
             :func:`fdnn.engines.with_engine`. While training, validation runs eagerly.
         engine_precision: ``fp32`` or ``bf16`` for that engine; published scores are ``fp32``.
@@ -94,7 +97,7 @@ class SuperResolution(Evaluator):
         self.start = start
         self.on_nonfinite = on_nonfinite
         #: Steps left out because the loss was not finite, and the last of them.
-        self.spoiled_steps, self.last_spoiled = 0, -1
+        self.spoiled_steps, self.spoiled_in_a_row, self.last_spoiled = 0, 0, -1
         #: The weights in use, if they were read from a file.
         self.weights_file: Path | None = None
         #: The network's forward pass by the scale of a training batch.
@@ -190,10 +193,18 @@ class SuperResolution(Evaluator):
                 f"{text}; the last checkpoint, if any, is kept: lower the learning rate, or leave "
                 "such steps out with --model.on_nonfinite skip, and --ckpt_path last"
             )
+        if self.global_step != self.last_spoiled:
+            self.spoiled_steps += 1
+            follows = self.global_step == self.last_spoiled + 1
+            self.spoiled_in_a_row = self.spoiled_in_a_row + 1 if follows else 1
+            self.last_spoiled = self.global_step
+        if self.spoiled_in_a_row == MOST_SPOILED:
+            raise UserError(
+                f"{text}; so were the {MOST_SPOILED - 1} steps before, which were left out: lower "
+                "the learning rate, and go on from an earlier checkpoint"
+            )
         whole = self.trainer.accumulate_grad_batches == 1
         log.warning("%s; %s left out", text, "step" if whole else "its part of the step")
-        self.spoiled_steps += self.global_step != self.last_spoiled
-        self.last_spoiled = self.global_step
         return True
 
     def new_optimizer(self) -> Optimizer:

@@ -106,7 +106,7 @@ def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
     damaged: list[str] = []
     for folder in _folders(root):
         intact, known = [], len(damaged)
-        for path in sorted(folder.glob("checkpoints/*.ckpt")):
+        for path in sorted(folder.glob("checkpoints/**/*.ckpt")):
             try:
                 read_weights(path)
                 steps = torch.load(path, map_location="cpu", weights_only=True)["global_step"]

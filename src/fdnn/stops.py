@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 from pathlib import Path
 from types import FrameType
@@ -48,8 +49,8 @@ def stopped(error: BaseException) -> StoppedError | None:
 class StopSignals(Checkpoint):
     """Answers Ctrl-C and SIGTERM at the end of the step: writes ``last.ckpt`` and ends.
 
-    At the end of an epoch it lets the validation pass first, and ends after the next step; where
-    an epoch is one step, it does not wait.
+    Where a validation is due, as at the end of an epoch, it lets that pass first, and ends after
+    the next step; where every step is validated, it does not wait.
 
     With several processes all of them end at the same step, whichever got the signal. A second
     signal ends the process at once. (A ``Checkpoint``, so that Lightning calls it after all
@@ -91,8 +92,13 @@ class StopSignals(Checkpoint):
         """
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return  # a checkpoint has no place for the gradients of half a step
-        last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        if last and trainer.num_training_batches > trainer.accumulate_grad_batches:
+        loop = trainer.fit_loop.epoch_loop
+        fetcher = trainer.fit_loop._data_fetcher
+        validated = fetcher is not None and loop._should_check_val_fx(fetcher)
+        every = min(trainer.num_training_batches, trainer.val_check_batch or math.inf)
+        if (validated or loop.batch_progress.is_last_batch) and (
+            every > trainer.accumulate_grad_batches
+        ):
             return  # after the validation: a run resumed from here would not make it up
         stop = bool(self.signum)
         if trainer.world_size > 1:

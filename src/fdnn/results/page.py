@@ -43,9 +43,9 @@ def comparison(runs: Sequence[Run]) -> list[str]:
         "A cell holds PSNR in dB and below it SSIM: `measured (printed in the paper, difference)`. "
         "Without brackets, the paper prints nothing for it; brackets alone were not measured here. "
         "FDNN plus, FDNN deep and the self-ensemble are ours; the first and the last stand beside "
-        "the paper's FDNN. Minutes are those of the fit on its machine, on one or two processor "
-        "cores where no graphics card is named, without the making of teachers' targets; a `+` "
-        "behind the steps: the fit began with weights that other steps had made.",
+        "the paper's FDNN. Minutes are those of the fit on its machine (`run.json` beside "
+        "the weights names its processor and threads), without the making of teachers' targets; a "
+        "`+` behind the steps: the fit began with weights that other steps had made.",
     ]
     for scale in sorted({test.scale for test in found}):
         parts += [f"### x{scale}", table_3(tests, scale, runs)]
@@ -199,7 +199,9 @@ def write(options: argparse.Namespace) -> None:
             if run.model == "FDNN" and (run.folder / FILE_NAME).is_file() and not run.is_stage
         }
         pictures = [(f, c, p.name) for f, c, p in draw_figures(weights, folder)]
-    command = f"python src/train.py report {shorten(options.folders)} --output {output}"
+    flags = {"--no-curves": options.no_curves, "--no-pictures": options.no_pictures}
+    words = [shorten(options.folders), f"--output {output}", *(f for f, on in flags.items() if on)]
+    command = " ".join(["python src/train.py report", *words])
     output.write_text(page(runs, command, costs, curves, pictures), encoding="utf-8")
 
 
