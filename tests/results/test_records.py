@@ -18,7 +18,12 @@ BENCHMARK = {
     "weights": {"path": "/home/me/model.safetensors", "sha256": "a"},
     "sets": {"Set5": {"psnr": 30.0, "ssim": 0.9, "images": {"baby": {"psnr": 31, "ssim": 0.8}}}},
 }
-RECORD = {"steps": 7, "weights_sha256": "a", "left_out": ["/home/me/t20.bmp: small"]}
+RECORD = {
+    "images": {"/home/me/photos": 6},
+    "steps": 7,
+    "weights_sha256": "a",
+    "left_out": ["/home/me/t20.bmp: small"],
+}
 
 
 @pytest.fixture
@@ -95,7 +100,9 @@ def test_keeps_what_a_report_needs(logs, tmp_path, capsys) -> None:
         "run.json", "metrics.csv", "benchmark.json",
     }  # fmt: skip
     kept = read_run(target)
-    assert kept.record == {**RECORD, "left_out": ["t20.bmp: small"]}
+    assert kept.record == {
+        **RECORD, "left_out": ["t20.bmp: small"], "images": {"photos": 6}
+    }  # fmt: skip
     assert kept.benchmark == {
         **BENCHMARK, "weights": {"path": "model.safetensors", "sha256": "a"},
     }  # fmt: skip

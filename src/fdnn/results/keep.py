@@ -34,8 +34,8 @@ def keep_record(run: Path, target: Path) -> None:
     # Where files lay is nobody's business: their names stay, and why they were left out.
     parts = [text.partition(": ") for text in record.get("left_out", [])]
     record["left_out"] = [f"{Path(path).name}: {reason}" for path, _, reason in parts]
-    for sets in ("data_sha256", "images"):
-        record[sets] = {Path(name).name: value for name, value in record.get(sets, {}).items()}
+    for sets in {"data_sha256", "images"} & record.keys():
+        record[sets] = {Path(name).name: value for name, value in record[sets].items()}
     for source in [record.get("started_from"), *record.get("teachers", [])]:
         if source:
             source["path"] = "/".join(Path(source["path"]).parts[-2:])
