@@ -18,7 +18,11 @@ CHECKPOINTS = sorted(file.parent for file in ROOT.rglob(FILE_NAME))
 
 
 @pytest.fixture
-def finished(photos, tmp_path) -> tuple[Path, Path]:
+def finished(photos, tmp_path, monkeypatch) -> tuple[Path, Path]:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    for name in ("out", "fdnn_x3"):
+        (tmp_path / "configs" / f"{name}.yaml").touch()
     run, test = tmp_path / "run", tmp_path / "test"
     net = FDNN(3, channels=4)
     save_weights(net, run / FILE_NAME)
@@ -139,6 +143,12 @@ def test_the_command_prints_the_scores(finished, tmp_path) -> None:
     (test / JSON_NAME).write_text(json.dumps(benchmark | {"engine": "compile, bf16"}))
     with pytest.raises(UserError, match=r"scores of compile, bf16; a card has those of eager"):
         publish(run, test, tmp_path / "other", "")
+
+
+def test_a_config_that_is_not_there_is_not_named(finished, tmp_path) -> None:
+    with pytest.raises(UserError, match=r"configs/other.yaml: no such config .*--config"):
+        publish(*finished, tmp_path / "other", "")
+    assert not (tmp_path / "other").exists()
 
 
 def test_there_are_checkpoints() -> None:

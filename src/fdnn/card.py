@@ -183,9 +183,6 @@ def publish(
             that rounds, there is no such config, or a file would be replaced.
     """
     check_free(target, overwrite)
-    named = config or Path("configs", f"{target.name}.yaml")
-    if not named.is_file():
-        raise UserError(f"{named}: no such config to test these weights with; name one (--config)")
     record, benchmark = _read(run / RECORD_NAME), _read(test / JSON_NAME)
     weights = run / FILE_NAME
     if not weights.is_file() or "steps" not in record:
@@ -195,6 +192,9 @@ def publish(
         raise UserError(f"{test}: these scores are not those of {weights}")
     if benchmark["engine"] != ENGINE:
         raise UserError(f"{test}: scores of {benchmark['engine']}; a card has those of {ENGINE}")
+    named = config or Path("configs", f"{target.name}.yaml")
+    if not named.is_file():
+        raise UserError(f"{named}: no such config to test these weights with; name one (--config)")
     target.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(weights, target / FILE_NAME)
     shutil.copyfile(run / CONFIG_NAME, target / CONFIG_NAME)
