@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 import wandb
 import yaml
+from lightning.pytorch.loggers import WandbLogger
 
 from fdnn.cli import main
 from fdnn.dashboards import log_benchmark
@@ -166,3 +167,17 @@ def test_a_server_out_of_reach_is_one_line(tiny, tmp_path) -> None:
     assert line.startswith("error: W&B: ")
     assert "--wandb.mode offline" in line
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(28, "No space left on device"), UnicodeEncodeError("utf-8", "\udce9", 0, 1, "no")],
+)
+def test_a_picture_that_cannot_be_sent_ends_no_training(tiny, monkeypatch, caplog, error) -> None:
+    def fail(*args) -> None:
+        raise error
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr(WandbLogger, "log_image", fail)
+    assert main(["fit", *tiny, "--wandb.mode", "offline"]) == 0
+    assert "no picture of" in caplog.text

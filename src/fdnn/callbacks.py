@@ -146,12 +146,13 @@ class PictureStrips(pl.Callback):
                 try:
                     folder.mkdir(parents=True, exist_ok=True)
                     picture.save(file)
-                except OSError as error:  # a full disk or a long name ends no training
-                    log.warning("no picture of %s (%s)", path, error.strerror or error)
-                    continue
-                for logger in trainer.loggers:
-                    if isinstance(logger, WandbLogger):
-                        logger.log_image(f"val/{images.name}/{title}", [str(file)])
+                    for logger in trainer.loggers:
+                        if isinstance(logger, WandbLogger):
+                            logger.log_image(f"val/{images.name}/{title}", [str(file)])
+                # A full disk, a long name or one that is not UTF-8 ends no training.
+                except (OSError, UnicodeError) as error:
+                    why = getattr(error, "strerror", None) or error
+                    log.warning("no picture of %r (%s)", str(path), why)
 
 
 class RunRecord(pl.Callback):

@@ -26,6 +26,7 @@ from fdnn.files.modes import Array
 from fdnn.images import list_images, read_image
 from fdnn.luma import luma, modcrop, plane, split_alpha
 from fdnn.metrics import BenchmarkScores, SetScores, check_size
+from fdnn.provenance import RECORD_NAME
 from fdnn.sets import ImageSet, find_set
 
 log = logging.getLogger(__name__)
@@ -132,6 +133,10 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="folder for benchmark.json and .csv")
     parser.add_argument("--per_image", action="store_true", help="print a row for each image")
     options = parser.parse_args(args)
+    if options.output and (options.output / RECORD_NAME).exists():
+        raise UserError(
+            f"{options.output} has the scores of trained weights; choose another folder"
+        )
     name = options.name or options.sr.resolve().name
     images = find_set(options.hr)
     scores = score_folder(options.sr, images, options.scale, options.suffix)

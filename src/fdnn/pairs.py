@@ -25,6 +25,7 @@ from rich.progress import track
 from fdnn.errors import ImageError, UserError
 from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
+from fdnn.files.home import real
 from fdnn.files.modes import Array
 from fdnn.images import count_pixels, read_image
 from fdnn.luma import luma, modcrop
@@ -123,7 +124,7 @@ class PairStore:
                 facts.append(sha256(source))
                 continue
             stat = source.stat() if source.exists() else None
-            facts.append([str(source.resolve()), stat and stat.st_size, stat and stat.st_mtime_ns])
+            facts.append([str(real(source)), stat and stat.st_size, stat and stat.st_mtime_ns])
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
     def _files(self) -> Iterator[Path | Member]:

@@ -25,7 +25,8 @@ def test_files_folders_and_formats(photos, tmp_path) -> None:
 def test_a_link_to_nothing_is_an_input(photos) -> None:
     # So that it fails by name instead of being passed over.
     (photos / "gone.png").symlink_to("nowhere.png")
-    assert len(plan([str(photos)], "out")) == 7
+    (photos / "itself.png").symlink_to("itself.png")
+    assert len(plan([str(photos)], "out")) == 8
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""Paths that begin with the home folder."""
+"""Paths that begin with the home folder, and where links lead."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 
@@ -11,3 +12,8 @@ def expanded(path: Path | str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:  # there is no such user
         return Path(path)
+
+
+def real(path: Path) -> Path:
+    """Follow links; unlike ``Path.resolve``, one that leads to itself does not end in an error."""
+    return Path(os.path.realpath(path))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fdnn.errors import UserError
-from fdnn.files.home import expanded
+from fdnn.files.home import expanded, real
 from fdnn.images import EXTENSIONS
 from fdnn.predict.video import VIDEOS
 
@@ -73,17 +73,17 @@ def plan(
             )
             found.append(Job(source, target))
     if suffix or extension:
-        results = {j.target.resolve() for j in found if j.target.resolve() != j.source.resolve()}
-        results -= {expanded(name).resolve() for name in inputs}
-        found = [job for job in found if job.source.resolve() not in results]
+        results = {real(j.target) for j in found if real(j.target) != real(j.source)}
+        results -= {real(expanded(name)) for name in inputs}
+        found = [job for job in found if real(job.source) not in results]
     jobs: dict[Path, Job] = {}
     for source, target in found:
-        if target in jobs and jobs[target].source.resolve() != source.resolve():
+        if target in jobs and real(jobs[target].source) != real(source):
             raise UserError(f"{jobs[target].source} and {source} would both become {target}")
         jobs[target] = Job(source, target)
-    sources = {job.source.resolve() for job in jobs.values()}
+    sources = {real(job.source) for job in jobs.values()}
     for job in jobs.values():
-        if job.target.resolve() in sources:
+        if real(job.target) in sources:
             raise UserError(f"{job.target} would be overwritten; choose another --output folder")
     return list(jobs.values())
 
@@ -121,8 +121,8 @@ def _walk(folder: Path) -> Iterator[Path]:
     """Yield the files below a folder; links to folders are followed, but not around a circle."""
     for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         here = Path(parent)
-        above = {ancestor.resolve() for ancestor in (here, *here.parents)}
-        folders[:] = [f for f in folders if (here / f).resolve() not in above]
+        above = {real(ancestor) for ancestor in (here, *here.parents)}
+        folders[:] = [f for f in folders if real(here / f) not in above]
         yield from (here / name for name in files)
 
 
@@ -139,13 +139,13 @@ def _before_pattern(parts: Sequence[str]) -> Iterator[str]:
 
 def _below(root: Path, paths: Iterator[Path], output: Path) -> Iterator[tuple[Path, Path]]:
     # Results of an earlier run are no inputs.
-    out = output.resolve()
-    inside = out != root.resolve() and out.is_relative_to(root.resolve())
+    out = real(output)
+    inside = out != real(root) and out.is_relative_to(real(root))
     for path in sorted(paths):
         place = path.relative_to(root)
         if any(part.startswith(".") for part in place.parts):
             continue
-        if inside and path.resolve().is_relative_to(out):
+        if inside and real(path).is_relative_to(out):
             continue
         dangling = path.is_symlink() and not path.exists()  # is reported when it is read
         if path.suffix.lower() in EXTENSIONS | VIDEOS and (path.is_file() or dangling):

@@ -211,7 +211,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="train.py report", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("folders", type=Path, nargs="+", help="of tests, fits, weights, timings")
-    parser.add_argument("--output", type=Path, default=Path("docs/results.md"))
+    parser.add_argument("--output", type=Path, required=True, metavar="FILE.md", help="to write")
     parser.add_argument("--no-curves", action="store_true", help="leave out what needs matplotlib")
     parser.add_argument("--no-pictures", action="store_true", help="leave out Figs. 4-7")
     options = parser.parse_args(args)
