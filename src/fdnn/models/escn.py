@@ -62,7 +62,7 @@ def shrink(x: Tensor, threshold: Tensor) -> Tensor:
 
 
 class SCN(nn.Module):
-    """One network of the ensemble.
+    """One network of the ensemble; its layers hold what :func:`mean_detail` computes with.
 
     Args:
         atoms: Size of the dictionaries.
@@ -95,7 +95,15 @@ class SCN(nn.Module):
 
 
 def mean_detail(members: Sequence[SCN], image: Tensor) -> Tensor:
-    """Map ``(n, 1, h, w)`` to what it lacks by the mean of ``members``, side by side as groups."""
+    """Compute the mean over ``members`` of what an image lacks, side by side as groups of channels.
+
+    Args:
+        members: Networks with as many atoms and stages.
+        image: ``(n, 1, h, w)``, values in [0, 1].
+
+    Returns:
+        ``(n, 1, h, w)``, to be added to it.
+    """
     m, atoms = len(members), members[0].encode.out_channels
     filters = torch.cat([scn.describe.weight for scn in members])
     filters = filters - filters.mean(dim=(2, 3), keepdim=True)
