@@ -24,7 +24,7 @@ class ImageError(UserError):
     """An image file that cannot be read, or cannot be used for what was asked."""
 
 
-def words(error: Exception) -> str:
+def words(error: BaseException) -> str:
     """Write what a library says of an error, which may fill several lines, in one."""
     return " ".join(str(error).split()) or type(error).__name__
 

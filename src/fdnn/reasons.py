@@ -40,15 +40,27 @@ def reason(error: Exception) -> str | None:
             "each batch in parts with --trainer.accumulate_grad_batches; else use "
             "--trainer.accelerator cpu"
         )
-    if isinstance(error, RuntimeError):
-        # So does Lightning call a wrong name in a config.
-        if "Early stopping conditioned on metric" in text:
-            return text
-        lost = lost_process(error)
-        # A worker's end reaches us as an error of the loader, or of the pipe to the worker.
-        if lost or "DataLoader worker" in text:
-            return f"{lost or text} Go on with --ckpt_path last."
+    # So does Lightning call a wrong name in a config.
+    if isinstance(error, RuntimeError) and "Early stopping conditioned on metric" in text:
+        return text
+    lost = lost_worker(error) or (isinstance(error, RuntimeError) and lost_process(error))
+    if lost:
+        return f"{lost} Go on with --ckpt_path last."
     # wandb is not imported before it is used; its errors are known by where they are from.
     if type(error).__module__.partition(".")[0] == "wandb":
         return f"W&B: {text} Or go on with --wandb.mode offline, or disabled."
+    return None
+
+
+def lost_worker(error: BaseException | None) -> str | None:
+    """Say it in a line if an error comes of the end of a worker that loads the data.
+
+    PyTorch's loader raises it from a signal handler, so in whatever code runs just then, and that
+    code may make another error of it.
+    """
+    while error is not None:
+        text = words(error)
+        if isinstance(error, RuntimeError) and "DataLoader worker" in text:
+            return text
+        error = error.__cause__ or error.__context__
     return None
