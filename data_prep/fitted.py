@@ -85,6 +85,8 @@ def main(
     options = parser.parse_args(args)
     if not 2 <= options.scale <= MAX_SCALE:
         parser.error(f"--scale must be 2 to {MAX_SCALE}, got {options.scale}")
+    if not 0 <= options.seed < 2**32:
+        parser.error(f"--seed must be 0 to 2^32 - 1, got {options.seed}")
     folder = options.output or Path(f"logs/{name}_x{options.scale}")
     check_free(folder, options.overwrite)
     wall, cpu = time.monotonic(), time.process_time()

@@ -31,6 +31,7 @@ X2 = ["--ckpt_path", "x2"]
 CALLBACK = ["--trainer.callbacks+"]
 KL = "--model.loss.init_args.kl_weigth"
 MONITOR = "--trainer.callbacks.monitor"
+EPOCHS = ["--trainer.max_epochs", "3"]
 IN_THREE = ["--trainer.accumulate_grad_batches", "3"]
 VDSR = ["--model.net", "VDSR", "--model.net.channels", "4"]
 IN_PARTS = ["--trainer.callbacks.scheduling", "{0: 2}"]
@@ -90,6 +91,16 @@ def test_a_picture_that_cannot_be_written_ends_no_training(tiny, photos, tmp_pat
     assert main(["fit", *tiny]) == 0
     assert (run(tmp_path, 0) / FILE_NAME).is_file()
     assert "no picture of" in caplog.text
+
+
+def test_training_on_a_part_of_a_published_set_says_so(
+    tiny, photos, tmp_path, monkeypatch, caplog
+) -> None:
+    photos.rename(tmp_path / "T91")
+    monkeypatch.setenv("FDNN_DATA", str(tmp_path))
+    sets = ["--data.train_sets", "[T91]", "--data.val_sets", "[T91]"]
+    assert main(["fit", *tiny, *sets, "--trainer.max_epochs", "1"]) == 0
+    assert caplog.text.count("T91 has 6 of its 91 images; 'python data_prep/fetch.py T91'") == 1
 
 
 def test_fit_leaves_weights_record_logs_and_pictures(tiny, tmp_path, capsys) -> None:
@@ -291,6 +302,9 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", ["--data.train_sets", "[Set55]"], "Set55"),
         ("fit", ["--model.net.init_args.upsample_at", "1"], "upsample_at=1"),
         ("fit", ["--data.batch_size", "many"], "batch_size"),
+        ("fit", ["--trainer.max_epochs", "1.5"], "max_epochs\": expected int or null, got 1.5 ("),
+        ("fit", ["--seed_everything", "null"], "seed_everything\": expected bool or int, got None"),
+        ("fit", ["--model.loss", "MSEKLLoss", "--model.loss.kl_weight", "-1"], "error: kl_weight"),
         ("fit", ["--seed_everything", "-1"], "seed_everything must be a number from 0"),
         ("fit", ["--seed_everything", "true"], "seed_everything must be a number from 0"),
         ("fit", ["--data.num_workers", "-1"], "num_workers must be at least 0"),
@@ -313,6 +327,10 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", ["--config", "blank.yaml"], "data.batch_size has no value; give one"),
         ("fit", ["--config", "void.yaml"], "trainer.accumulate_grad_batches has no value; give"),
         ("fit", ["--config", "empty.yaml"], "config empty.yaml: empty"),
+        ("fit", ["--config", "comment.yaml"], "config comment.yaml: holds no options"),
+        ("fit", ["--config", "list.yaml"], "config list.yaml: holds no options"),
+        ("fit", [*EPOCHS, "--config", "ten.yaml"], "max_epochs would do nothing: --config ten."),
+        ("fit", ["--model.net.channels=4", "--config=net.yaml"], "channels would do nothing: --"),
         ("fit", ["--config", "open.yaml"], "in open.yaml, line 1"),
         ("fit", ["--model.loss", "MSEKLLoss", KL, "1"], "Option 'kl_weigth' is not accepted (-"),
         ("fit", ["--ckpt_path", "x2"], "no checkpoint at x2; --model.start takes weights"),
@@ -351,6 +369,10 @@ def test_mistakes_give_one_line(tiny, tmp_path, capsys, command, options, messag
     configs = {
         "blank": "data:\n  batch_size:\n",
         "empty": "",
+        "comment": "# nothing",
+        "list": "- a\n- b",
+        "ten": "trainer: {max_epochs: 10}",
+        "net": "model: {net: {class_path: FDNN, init_args: {channels: 8}}}",
         "open": "a: [3",
         "scale": "model: {net: {init_args: {scale: 3}}}",
         "seed": "data: {seed: 5}",

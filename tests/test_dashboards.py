@@ -40,13 +40,18 @@ def payloads(data: bytes):
             whole = b""
 
 
-def records(root):
+def records(root, count):
     """Everything that the offline runs below a folder hold, run by run, in order of time."""
     from google.protobuf.message import DecodeError
     from wandb.proto.wandb_internal_pb2 import Record
 
     runs = []
-    for file in sorted(root.glob("wandb/offline-run-*/*.wandb"), key=lambda p: p.stat().st_mtime):
+    for _ in range(100):  # wandb's own process may not have begun with the last one
+        files = list(root.glob("wandb/offline-run-*/*.wandb"))
+        if len(files) == count:
+            break
+        time.sleep(0.1)
+    for file in sorted(files, key=lambda p: p.stat().st_mtime):
         for _ in range(100):  # wandb's own process may still be writing
             try:
                 found = [Record.FromString(p) for p in payloads(file.read_bytes())]
@@ -81,7 +86,7 @@ def offline(tiny, tmp_path, monkeypatch):
         assert main([command, *tiny, *options]) == 0
         wandb.finish()  # as the end of the process does
         time.sleep(1)  # a run's folder is named by its id, which a resumed one keeps, and second
-    return records(tmp_path / "logs")
+    return records(tmp_path / "logs", 3)
 
 
 def test_an_offline_run_holds_the_dashboard(offline, tmp_path) -> None:

@@ -10,6 +10,7 @@ from fdnn.errors import UserError, one_line
     [
         (UserError("no such thing"), 1, "error: no such thing\n"),
         (OSError(28, "No space left", "a.png"), 1, "error: No space left: a.png\n"),
+        (UserError("no a\nb\x1b[31m.png"), 1, "error: no a\\nb\\x1b[31m.png\n"),
         (KeyboardInterrupt(), 130, "error: stopped by SIGINT\n"),
     ],
 )

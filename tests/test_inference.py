@@ -90,7 +90,7 @@ def test_luma_of_colour_is_the_networks(random) -> None:
 
 
 def test_bad_tile_and_shape(net) -> None:
-    for tile in (0, 1.5):
+    for tile in (0, 1.5, 2.0, float("inf"), None):
         with pytest.raises(ValueError, match=f"whole number, at least 1, got {tile}"):
             upscale_luma(net, torch.zeros(1, 1, 2, 2), tile=tile)
     for tile, shape in ((0, (1, 2, 2)), (8, (5, 2, 2)), (8, (1, 0, 2)), (8, (2, 2))):

@@ -44,6 +44,8 @@ def test_neither_name_nor_whole_scale() -> None:
         pretrained.load(None)
     with pytest.raises(UserError, match=r"scale must be a whole number, 2 to 8, got 2\.5"):
         pretrained.load("vdsr_x3", 2.5)
+    with pytest.raises(UserError, match=r"scale must be a whole number, 2 to 8, got '3'"):
+        pretrained.load("fdnn_x3", "3")
 
 
 def test_paths_of_the_source_tree_from_another_folder(tmp_path, monkeypatch) -> None:

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from fdnn.errors import UserError
-from fdnn.sets import PUBLISHED, data_root, find_set
+from fdnn.sets import COUNTS, PUBLISHED, data_root, find_set
 
 
 def test_sample_photographs_come_with_scikit_image() -> None:
@@ -36,7 +36,7 @@ def test_images_of_one_stem_keep_their_extensions(photos) -> None:
 
 def test_published_sets(data) -> None:
     counts = {name: len(find_set(name, data).paths) for name in PUBLISHED}
-    assert counts == {"T91": 91, "BSDS200": 200, "Set5": 5, "Set14": 14, "B100": 100}
+    assert counts == COUNTS
     assert find_set("Set5", data).titles() == ["baby", "bird", "butterfly", "head", "woman"]
 
 
@@ -44,6 +44,9 @@ def test_missing_set_names_the_command(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("FDNN_DATA", str(tmp_path))
     assert data_root() == tmp_path
     with pytest.raises(UserError, match=r"python data_prep/fetch\.py Set5"):
+        find_set("Set5")
+    (tmp_path / "Set5").mkdir()
+    with pytest.raises(UserError, match=r"no image .*; get it with 'python data_prep/fetch"):
         find_set("Set5")
     with pytest.raises(UserError, match="neither a folder nor one of: T91"):
         find_set("Set55")

@@ -112,6 +112,18 @@ def test_damage_is_named(noisy, shards, s3, tmp_path, capsys) -> None:
         Shards(str(shards))
 
 
+def test_a_writer_that_was_stopped_can_begin_anew(noisy, tmp_path, monkeypatch) -> None:
+    def stop(path: Path) -> int:
+        raise KeyboardInterrupt
+
+    command = [str(noisy), "--output", str(tmp_path / "new")]
+    with monkeypatch.context() as patch:
+        patch.setattr("fdnn.shards.count_pixels", stop)
+        assert shard(command) == 130
+    assert not list((tmp_path / "new").iterdir())
+    assert shard(command) == 0
+
+
 def test_unusable_images_are_named_or_skipped(noisy, tmp_path) -> None:
     (noisy / "broken.png").write_bytes(b"junk")
     Image.new("L", (9, 99)).save(noisy / "flat.png")

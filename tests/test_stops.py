@@ -92,6 +92,7 @@ def test_a_signal_outside_of_training(
     monkeypatch.setattr(Evaluator, f"{command}_step", told_to_stop)
     options = ["--input", str(photos)] if command == "predict" else []
     handler = signal.getsignal(signal.SIGINT)  # Lightning leaves another one
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
     try:
         assert main([command, *tiny, *options, "--ckpt_path", "logs/tiny/version_0"]) == status
     finally:

@@ -26,7 +26,7 @@ from fdnn.module import SuperResolution
 from fdnn.pictures import strip
 from fdnn.provenance import METRICS_NAME, RECORD_NAME, git_commit, hardware, versions
 from fdnn.runs import run_folder
-from fdnn.sets import find_set
+from fdnn.sets import COUNTS, find_set
 from fdnn.shards import find_images
 from fdnn.weights import FILE_NAME, find_weights, save_weights
 
@@ -229,6 +229,12 @@ class RunRecord(pl.Callback):
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
         sets = {name: find_images(name) for name in [*data.train_sets, *data.val_sets]}
+        for name, images in sets.items():
+            if len(images) < COUNTS.get(name, 0):
+                log.warning(
+                    "%s has %d of its %d images; 'python data_prep/fetch.py %s' gets the others",
+                    *(name, len(images), COUNTS[name], name),
+                )
         digests = {name: images.sha256() for name, images in sets.items()}
         loss = getattr(module.criterion, "title", type(module.criterion).__name__)
         averages = [[c.decay, c.start] for c in callbacks if isinstance(c, MovingAverage)]

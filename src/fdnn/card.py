@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from fdnn.errors import UserError, one_line
+from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
 from fdnn.provenance import RECORD_NAME
 from fdnn.published import TABLE_3, method
@@ -207,7 +208,8 @@ def publish(
         words.append("--model.self_ensemble true")
     command = " ".join(["python src/train.py test", *words])
     card = text(target.name, record, benchmark, command, departures)
-    (target / PAGE_NAME).write_text(card, encoding="utf-8", errors="surrogateescape")
+    with replacing(target / PAGE_NAME) as temporary:
+        temporary.write_text(card, encoding="utf-8", errors="surrogateescape")
 
 
 @one_line

@@ -21,12 +21,13 @@ from lightning.pytorch.plugins import CheckpointIO
 
 from fdnn import card, nodes, report
 from fdnn.callbacks import RunRecord
-from fdnn.configs import LINKS, Parser, SaveConfig, check_linked, guard
+from fdnn.configs import LINKS, Parser, SaveConfig, causes, check_linked, check_order, guard
 from fdnn.dashboards import log_benchmark, log_weights
 from fdnn.data import SRDataModule
 from fdnn.engines import with_engine
 from fdnn.errors import UserError, one_line, words
 from fdnn.evaluation import score
+from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
 from fdnn.files.home import expanded
 from fdnn.loggers import Wandb, run_loggers
@@ -86,6 +87,8 @@ class CLI(LightningCLI):
         Raises:
             UserError: If there is nothing to read, or an option would do nothing or harm.
         """
+        given = sys.argv[1:] if args is None else args
+        check_order(given)
         try:
             super().parse_arguments(parser, args)
         except UnicodeDecodeError as error:
@@ -94,7 +97,7 @@ class CLI(LightningCLI):
         config = self.config[command]
         # A config that is written out on the command line has no file.
         files = [file for file in config.get("config") or [] if file]
-        check_linked(config, sys.argv[1:] if args is None else args, files)
+        check_linked(config, given, files)
         seed = config["seed_everything"]
         if isinstance(seed, bool) or not 0 <= int(seed) < 2**32:
             raise UserError(f"seed_everything must be a number from 0 to 2^32 - 1, got {seed}")
@@ -105,24 +108,24 @@ class CLI(LightningCLI):
         check_options(config["trainer"])
         root = config["trainer"]["default_root_dir"]
         config["trainer"]["default_root_dir"] = str(expanded(root or DEFAULT_ROOT))
-        given = config.get("ckpt_path")
-        if given is None:
+        checkpoint = config.get("ckpt_path")
+        if checkpoint is None:
             return
-        if not str(given):
+        if not str(checkpoint):
             raise UserError("--ckpt_path is empty; name weights, or leave the option out")
         if command != "fit":
             # Only the weights count; folders and safetensors files will do as well.
-            self.weights_path = str(given)
+            self.weights_path = str(checkpoint)
             config["ckpt_path"] = None
             return
         root = Path(config["trainer"]["default_root_dir"]) / self.run_name
-        if given == "last":
+        if checkpoint == "last":
             path, damaged = newest_checkpoint(root)
             if damaged:
                 log.warning("%s", "; ".join(damaged))
             print(f"going on from {path}", flush=True)
         else:
-            path = expanded(given)
+            path = expanded(checkpoint)
             if not path.is_file():
                 remedy = "'last' finds the newest"
                 if path.is_dir():
@@ -144,7 +147,7 @@ class CLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, RuntimeError) as error:
-            raise UserError(words(error)) from error
+            raise UserError(causes(words(error))) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Add what a launcher decided, loggers, and what writes checkpoints.
@@ -243,7 +246,8 @@ class CLI(LightningCLI):
         options = shlex.join(given)
         command = f"python src/train.py validate {options}"
         text = card.text(self.run_name, record, benchmark, command, "* See config.yaml.")
-        (folder / "README.md").write_text(text, encoding="utf-8", errors="surrogateescape")
+        with replacing(folder / card.PAGE_NAME) as temporary:
+            temporary.write_text(text, encoding="utf-8", errors="surrogateescape")
         for logger in self.trainer.loggers:
             if isinstance(logger, WandbLogger):
                 log_weights(logger, folder, f"{type(self.model.net).__name__}_x{self.model.scale}")

@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable, Sequence
 
 from fdnn.allocation import keep_memory
+from fdnn.errors import one_line
 
 Tool = Callable[[Sequence[str]], int]
 #: Subcommands that need no Trainer: name -> module of this package with a ``main``.
 TOOLS = {"evaluate": "folders", "export": "export.command", "report": "results.page"}
 
 
+@one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
@@ -82,10 +83,7 @@ def check_linked(config: Mapping[str, Any], given: Sequence[str], files: Sequenc
     Raises:
         UserError: If there is one.
     """
-    options = [
-        (a.partition("=")[0], a.partition("=")[2] if "=" in a else b)
-        for a, b in zip_longest(given, given[1:], fillvalue="")
-    ]
+    options = _options(given)
     # What is given, its text or file, and of which part it is: an option may be a whole one.
     held = [(str(file), str(file), "") for file in files]
     held += [(name, text, name.removeprefix("--") + ".") for name, text in options]
@@ -103,6 +101,42 @@ def check_linked(config: Mapping[str, Any], given: Sequence[str], files: Sequenc
                 )
 
 
+def check_order(given: Sequence[str]) -> None:
+    """Refuse options whose values a config behind them replaces.
+
+    Args:
+        given: Words of the command line.
+
+    Raises:
+        UserError: If there is one.
+    """
+    before: list[tuple[str, list[str]]] = []
+    for name, text in _options(given):
+        if name != "--config":
+            # Config and command line may both leave "init_args" out.
+            keys = [key for key in name.removeprefix("--").split(".") if key != "init_args"]
+            before.append((name, keys))
+            continue
+        for option, keys in before:
+            held = None
+            with suppress(OSError, ValueError, UserError, yaml.YAMLError):  # the parser will say it
+                held = _held(text, keys, Path())
+            if held is not None:
+                raise UserError(
+                    f"{option} would do nothing: --config {text} behind it sets that too; put "
+                    "--config first"
+                )
+
+
+def _options(given: Sequence[str]) -> list[tuple[str, str]]:
+    """List the options of a command line with their values."""
+    return [
+        (a.partition("=")[0], a.partition("=")[2] if "=" in a else b)
+        for a, b in zip_longest(given, given[1:], fillvalue="")
+        if a.startswith("--")
+    ]
+
+
 def _held(value: Any, keys: Sequence[str], folder: Path) -> Any:
     """Look a value up in a config, in the text of one, and in files that it names in turn."""
     for place, key in enumerate(keys):
@@ -112,7 +146,11 @@ def _held(value: Any, keys: Sequence[str], folder: Path) -> Any:
                 value = load(value)
             else:
                 return _held(load(file.read_text(encoding="utf-8")), keys[place:], file.parent)
-        value = value.get(key) if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            return None
+        if key not in value and isinstance(value.get("init_args"), dict):
+            value = value["init_args"]
+        value = value.get(key)
     return value
 
 
@@ -124,7 +162,27 @@ def _is_file(path: Path) -> bool:
 
 
 #: How the parser reports a value that none of an option's types takes.
-UNION = re.compile(r"(.*?)Does not validate against any of the Union subtypes .*? Errors: (.*)")
+UNION = re.compile(
+    r"(.*?)Does not validate against any of the Union subtypes .*? Errors: (.*?) "
+    r"Given value type: .*? Given value: (.*)"
+)
+
+
+def causes(message: str) -> str:
+    """Put into one line what the parser says, of a value that no type takes why not."""
+    text = " ".join(message.split())
+    union = UNION.fullmatch(text)
+    if not union:
+        return text
+    start, errors, value = union.groups()
+    kinds = re.findall(r"Expected a <class '([^']+)'>", errors.replace("NoneType", "null"))
+    # That it was another type is no news where one of them took it and found it wrong.
+    told = [
+        c.removesuffix(HELP)
+        for c in re.split(r"(?:^| )- ", errors)
+        if c and not c.startswith("Expected a <")
+    ]
+    return start + ("; ".join(told) or f"expected {' or '.join(kinds)}, got {value}")
 
 
 def explain(message: str) -> str:
@@ -141,12 +199,7 @@ def explain(message: str) -> str:
             "no data.scale; name a config that has one, such as --config configs/fdnn_x3.yaml, or "
             "look whether 'data' and 'scale' are spelt so in yours"
         )
-    union = UNION.fullmatch(text)
-    if union:
-        # Of each type: what was wrong. That it was another type is no news.
-        causes = re.split(r"(?:^| )- ", union[2].partition(" Given value type:")[0])
-        told = [c.removesuffix(HELP) for c in causes if c and not c.startswith("Expected a <")]
-        text = union[1] + "; ".join(told) if told else text
+    text = causes(text)
     single = re.search(
         r"Expected a <class 'collections.abc.Sequence'>. Got value: ([^\s\[]+)$", text
     )
@@ -219,11 +272,13 @@ class Parser(LightningArgumentParser):
         """Parse the text of a config.
 
         Raises:
-            UserError: If it is empty, no YAML, or :func:`load` refuses it.
+            UserError: If it holds no options, is no YAML, or :func:`load` refuses it.
         """
-        if path and not content.strip():
-            raise UserError(f"config {path}: empty")
         try:
+            with suppress(yaml.YAMLError):  # which the base class will say
+                if path and not isinstance(load(content), dict):
+                    what = "holds no options" if content.strip() else "empty"
+                    raise UserError(f"config {path}: {what}")
             return super().parse_string(content, path, *args, **kwargs)
         except UserError as error:
             raise UserError(str(error).replace('"<unicode string>"', path or "it")) from None

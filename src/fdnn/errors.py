@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -29,6 +30,11 @@ def words(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def visible(text: str) -> str:
+    """Spell control characters out, which names of files may hold and terminals obey."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: repr(found[0])[1:-1], text)
+
+
 def first_line(error: Exception) -> str:
     """Leave out what a library adds below the first line of its message."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), words(error))
@@ -50,11 +56,11 @@ def one_line(main: Callable[P, int]) -> Callable[P, int]:
         try:
             return main(*args, **kwargs)
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {visible(str(error))}", file=sys.stderr)
             return error.status
         except OSError as error:
             parts = filter(None, (error.strerror or str(error), error.filename))
-            print(f"error: {': '.join(map(str, parts))}", file=sys.stderr)
+            print(f"error: {visible(': '.join(map(str, parts)))}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
             print("error: stopped by SIGINT", file=sys.stderr)

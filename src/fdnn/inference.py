@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,8 +78,7 @@ def pieces(height: int, width: int, tile: int, margin: int, scale: int) -> Itera
     Raises:
         ValueError: If ``tile`` is not a positive whole number.
     """
-    if tile < 1 or tile != int(tile):
-        raise ValueError(f"tile must be a whole number, at least 1, got {tile}")
+    _check_tile(tile)
     for top in range(0, height, tile):
         for left in range(0, width, tile):
             y0, x0 = max(top - margin, 0), max(left - margin, 0)
@@ -91,6 +91,11 @@ def pieces(height: int, width: int, tile: int, margin: int, scale: int) -> Itera
                 ),
                 (slice(scale * top, scale * bottom), slice(scale * left, scale * right)),
             )
+
+
+def _check_tile(tile: int) -> None:
+    if not isinstance(tile, Integral) or tile < 1:
+        raise ValueError(f"tile must be a whole number, at least 1, got {tile}")
 
 
 @torch.inference_mode()
@@ -110,8 +115,9 @@ def upscale_luma(net: Network, lr: Tensor, tile: int = TILE) -> Tensor:
         ``(1, 1, scale * h, scale * w)``, not clamped, on the device of ``lr``.
 
     Raises:
-        ValueError: If ``tile`` is not positive.
+        ValueError: If ``tile`` is not a positive whole number.
     """
+    _check_tile(tile)
     height, width = lr.shape[-2:]
     if tile >= max(height, width):
         whole: Tensor = net(lr)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from numbers import Integral
 from pathlib import Path
 
 from fdnn import weights
 from fdnn.errors import UserError
 from fdnn.files.home import expanded
 from fdnn.models import Network
+from fdnn.models.network import MAX_SCALE
 
 #: The weights that come with the source tree.
 SHIPPED = weights.SOURCE / "checkpoints"
@@ -33,10 +35,13 @@ def load(name: str | Path, scale: int | None = None) -> Network:
     Raises:
         TypeError: If ``name`` is neither a name nor a path.
         UserError: If there are no such weights, they are damaged, describe an unknown
-            network or serve another scale, or the hub cannot be reached.
+            network or serve another scale, ``scale`` is no whole number, or the hub cannot be
+            reached.
     """
     if not isinstance(name, str | Path):
         raise TypeError(f"load takes a name or a path, got {type(name).__name__}")
+    if scale is not None and not isinstance(scale, Integral):
+        raise UserError(f"scale must be a whole number, 2 to {MAX_SCALE}, got {scale!r}")
     text = str(name)
     if text in shipped():
         return weights.load(SHIPPED / text, scale)

@@ -28,6 +28,9 @@ PUBLISHED = {
     "B100": "BSD100",
 }
 
+#: How many images the published sets have.
+COUNTS = {"T91": 91, "BSDS200": 200, "Set5": 5, "Set14": 14, "B100": 100}
+
 #: Photographs inside scikit-image's wheel: real images for a first run without a download.
 SAMPLE_PHOTOS = {
     "sample-train": (
@@ -111,12 +114,15 @@ def find_set(name: str, root: Path | None = None) -> ImageSet:
     if name in PUBLISHED:
         root = root or data_root()
         folder = root / PUBLISHED[name]
+        remedy = (
+            f"get it with 'python data_prep/fetch.py {name}', or point FDNN_DATA to where it lies"
+        )
         if not folder.is_dir():
-            raise UserError(
-                f"image set {name} is not at {folder}; get it with "
-                f"'python data_prep/fetch.py {name}', or point FDNN_DATA to where it lies"
-            )
-        return ImageSet(name, tuple(list_images(folder)))
+            raise UserError(f"image set {name} is not at {folder}; {remedy}")
+        try:
+            return ImageSet(name, tuple(list_images(folder)))
+        except UserError as error:
+            raise UserError(f"{error}; {remedy}") from None
     folder = expanded(name)
     if not folder.is_dir():
         known = ", ".join([*PUBLISHED, *SAMPLE_PHOTOS])

@@ -163,12 +163,17 @@ def write_shards(names: Sequence[str], folder: Path, megabytes: int) -> Shards:
     size = megabytes * 10**6
     # Without times, the same images make the same shards.
     options = {"verbose": 0, "encoder": False, "mtime": 0.0}
-    with ShardWriter(pattern, maxsize=size, post=shards.append, **options) as writer:
-        for number, path in enumerate(paths):
-            # A key ends at its first dot.
-            key = f"{number:08d}_{path.stem.replace('.', '_')}"
-            writer.write({"__key__": key, path.suffix[1:].lower(): path.read_bytes()})
-            pixels += count_pixels(path)
+    try:
+        with ShardWriter(pattern, maxsize=size, post=shards.append, **options) as writer:
+            for number, path in enumerate(paths):
+                # A key ends at its first dot.
+                key = f"{number:08d}_{path.stem.replace('.', '_')}"
+                writer.write({"__key__": key, path.suffix[1:].lower(): path.read_bytes()})
+                pixels += count_pixels(path)
+    except BaseException:
+        for file in folder.glob("*.tar"):  # there were none before
+            file.unlink()
+        raise
     files = [{"name": Path(file).name, "sha256": sha256(Path(file))} for file in shards]
     facts = {"images": len(paths), "pixels": pixels, "sha256": ImageSet("", tuple(paths)).sha256()}
     with replacing(index) as partial:  # the last file to appear: half a collection is none

@@ -16,3 +16,9 @@ def test_whole_or_not_at_all(tmp_path) -> None:
             raise error
         assert target.read_bytes() == b"1"
         assert [p.name for p in target.parent.iterdir()] == ["x.png"]
+
+
+def test_an_error_of_the_system_names_the_file(tmp_path) -> None:
+    with pytest.raises(OSError, match="No space left") as caught, replacing(tmp_path / "x.md"):
+        raise OSError(28, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "x.md")

@@ -132,6 +132,7 @@ def test_a_folder_that_cannot_be_read(tree, monkeypatch) -> None:
         (["gone"], {}, "no such file or folder: gone"),
         (["pipe"], {}, "neither a file nor a folder: pipe"),
         (["."], {"file_format": "xyz"}, "unknown --format 'xyz'"),
+        (["in/a.png"], {"output": ""}, "--output is empty"),
         (["in/a.png"], {"output": "in"}, "would be overwritten"),
         (["in/a.png"], {"output": "in/a.png"}, "is a file"),
         (["in/a.png"], {"suffix": "/x"}, "--suffix '/x'"),

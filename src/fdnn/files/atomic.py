@@ -22,7 +22,8 @@ def replacing(path: Path) -> Iterator[Path]:
         anything, an interrupt included, it is deleted and ``path`` stays as it was.
 
     Raises:
-        OSError: If the folder cannot be made or written to.
+        OSError: If the folder cannot be made or written to, or the disk is full; names ``path``
+            where the system names no file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(suffix=path.suffix, prefix=".fdnn-", dir=path.parent)
@@ -34,6 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename is None:
+            error.filename = str(path)
         raise

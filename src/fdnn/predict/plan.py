@@ -48,8 +48,8 @@ def plan(
         Jobs in the order of the inputs, sorted by name inside folders.
 
     Raises:
-        UserError: If there is no input, two inputs would get the same name, a result would
-            overwrite an input, or the format is unknown.
+        UserError: If there is no input or output, two inputs would get the same name, a result
+            would overwrite an input, or the format is unknown.
     """
     if not inputs:
         raise UserError("nothing to do; name images or folders with --input")
@@ -60,6 +60,8 @@ def plan(
         )
     if "/" in suffix or "\\" in suffix:
         raise UserError(f"--suffix {suffix!r} is a part of a file name; folders go to --output")
+    if not output:
+        raise UserError("--output is empty; name a folder ('.' is this one)")
     folder = expanded(output)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {folder} is a file; name a folder")

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fdnn.errors import UserError, one_line
+from fdnn.files.atomic import replacing
 from fdnn.results.ablations import PREFIX, of_table_1, of_table_4, table_1, table_4
 from fdnn.results.comparisons import stages, table_2, table_3, to_the_best
 from fdnn.results.curves import draw_curves
@@ -202,7 +203,8 @@ def write(options: argparse.Namespace) -> None:
     flags = {"--no-curves": options.no_curves, "--no-pictures": options.no_pictures}
     words = [shorten(options.folders), f"--output {output}", *(f for f, on in flags.items() if on)]
     command = " ".join(["python src/train.py report", *words])
-    output.write_text(page(runs, command, costs, curves, pictures), encoding="utf-8")
+    with replacing(output) as temporary:
+        temporary.write_text(page(runs, command, costs, curves, pictures), encoding="utf-8")
 
 
 @one_line
