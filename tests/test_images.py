@@ -135,6 +135,9 @@ def test_missing_and_floating_point(tmp_path) -> None:
     Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "f.tif")
     with pytest.raises(ImageError, match="pixel type 'F'"):
         read_image(tmp_path / "f.tif")
+    tifffile.imwrite(tmp_path / "g.tif", np.zeros((4, 4, 3), np.float32), photometric="rgb")
+    with pytest.raises(ImageError, match=r"g\.tif: a TIFF, but not of 8 or 16 bits a channel"):
+        read_image(tmp_path / "g.tif")
 
 
 def test_write_refuses_what_the_format_cannot_hold(tmp_path) -> None:

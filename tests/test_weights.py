@@ -180,6 +180,13 @@ def test_lying_description(tmp_path, net, description, message) -> None:
         load(tmp_path / "x.safetensors")
 
 
+def test_a_training_that_did_not_end_has_checkpoints(tmp_path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    with pytest.raises(UserError, match=r"did not end; .* such as .*/checkpoints/last\.ckpt$"):
+        find_weights(tmp_path)
+
+
 def test_weights_that_are_not_finite(tmp_path, net) -> None:
     with torch.no_grad():
         net.fuse.weight.fill_(math.nan)

@@ -114,7 +114,11 @@ def open_image(path: Path | str, max_pixels: int = MAX_PIXELS) -> Iterator[Image
     except IsADirectoryError:
         raise ImageError(f"{path}: a folder, not an image") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path}: not an image in a known format, or damaged") from None
+        what = "not an image in a known format"
+        with Path(path).open("rb") as file:
+            if file.read(4) in {b"II*\0", b"MM\0*"}:
+                what = "a TIFF, but not of 8 or 16 bits a channel"
+        raise ImageError(f"{path}: {what}, or damaged") from None
     except (UserError, MemoryError):
         raise
     except Exception as error:  # decoders meet damage with whatever comes to them

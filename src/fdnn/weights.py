@@ -72,6 +72,11 @@ def find_weights(path: Path | str) -> Path:
         file = place / FILE_NAME if place.is_dir() else place
         if file.is_file():
             return file
+    if unfinished := sorted(path.glob("checkpoints/*.ckpt")):
+        raise UserError(
+            f"no {FILE_NAME} in {path}, whose training did not end; go on with it, or name a "
+            f"checkpoint such as {unfinished[-1]}"
+        )
     raise UserError(
         f"no weights at {path}; train them with 'fit', or name a folder with "
         f"{FILE_NAME}, a .safetensors or a .ckpt file"
