@@ -132,6 +132,17 @@ def test_files_that_exist_stay(finished, tmp_path, capsys) -> None:
     assert "# out" in (out / "README.md").read_text()
 
 
+def test_a_run_is_not_published_to_itself(finished, tmp_path, capsys) -> None:
+    run, test = finished
+    (tmp_path / "d.md").write_bytes(b"\xe9t\xe9")
+    departures = ["--departures", str(tmp_path / "d.md")]
+    assert main([str(run), str(test), str(tmp_path / "out"), *departures]) == 1
+    assert "d.md: not UTF-8" in capsys.readouterr().err
+    (tmp_path / "d.md").write_text("* none")
+    assert main([str(run), str(test), str(run), *departures, "--overwrite"]) == 1
+    assert f"{run} is the run itself; choose another folder" in capsys.readouterr().err
+
+
 def test_the_command_prints_the_scores(finished, tmp_path) -> None:
     run, test = finished
     benchmark = json.loads((test / JSON_NAME).read_text())

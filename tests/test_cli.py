@@ -331,6 +331,8 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", ["--config", "list.yaml"], "config list.yaml: holds no options"),
         ("fit", [*EPOCHS, "--config", "ten.yaml"], "max_epochs would do nothing: --config ten."),
         ("fit", ["--model.net.channels=4", "--config=net.yaml"], "channels would do nothing: --"),
+        ("fit", ["--config", "twice.yaml"], "config twice.yaml: 'data' stands twice in the part"),
+        ("fit", ["--trainer.gradient_clip_val", "-1"], "gradient_clip_val=-1 does not work here"),
         ("fit", ["--config", "open.yaml"], "in open.yaml, line 1"),
         ("fit", ["--model.loss", "MSEKLLoss", KL, "1"], "Option 'kl_weigth' is not accepted (-"),
         ("fit", ["--ckpt_path", "x2"], "no checkpoint at x2; --model.start takes weights"),
@@ -369,6 +371,7 @@ def test_mistakes_give_one_line(tiny, tmp_path, capsys, command, options, messag
     configs = {
         "blank": "data:\n  batch_size:\n",
         "empty": "",
+        "twice": "data:\n  seed: 0\ndata:\n  scale: 2",
         "comment": "# nothing",
         "list": "- a\n- b",
         "ten": "trainer: {max_epochs: 10}",

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,47 @@ def test_a_package_that_is_trusted_can_be_named(tiny, tmp_path, monkeypatch, cap
     assert "set FDNN_IMPORTS=ours" in capsys.readouterr().err
     monkeypatch.setenv("FDNN_IMPORTS", "ours")
     assert main(command) == 0
+    assert Path("logs/ours/version_0/run.json").is_file()  # the last config names the run
+
+
+OWN = """
+import torch
+from fdnn.models import FDNN
+
+class Loss(torch.nn.Module):
+    def forward(self, sr, hr):
+        return (sr - hr).square().mean()
+
+class NoScalar(Loss):
+    def forward(self, sr, hr):
+        return {"loss": sr - hr}
+
+class Learned(Loss):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+class Small(FDNN):
+    def forward(self, lr):
+        return lr
+"""
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ({"loss": "own.Loss"}, "'loss' among them (see src/fdnn/losses.py), got Tensor with"),
+        ({"loss": "own.NoScalar"}, "got dict with Tensor of shape (4, 1, 16, 16)"),
+        ({"loss": "own.Learned"}, "model.loss has parameters, and only the network's are trained"),
+        ({"net": {"class_path": "own.Small"}}, "made (4, 1, 8, 8) of (4, 1, 8, 8), not (4, 1, 16"),
+    ],
+    ids=str,
+)
+def test_what_is_wrong_with_own_code(tiny, tmp_path, monkeypatch, capsys, section, message) -> None:
+    monkeypatch.delitem(sys.modules, "own", raising=False)
+    (tmp_path / "own.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("FDNN_IMPORTS", "own")
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump({"model": section}))
+    assert main(["fit", *tiny, "--config", "own.yaml"]) == 1
+    assert message in capsys.readouterr().err.splitlines()[-1]

@@ -292,6 +292,7 @@ def test_a_finished_run_resumed_is_the_same(tiny, tmp_path, caplog) -> None:
         (["--model.net.init_args.channels", "5"], "weights are for FDNN(scale=2, channels=4"),
         (["--model.optimizer", "fdnn.optim.MuonAdam"], "another optimizer than MuonAdam"),
         (["--ckpt_path", "bare.ckpt"], "--model.start begins with them"),
+        (["--trainer.max_epochs", "1"], "has 2 epochs behind it; set --trainer.max_epochs higher"),
     ],
 )
 def test_what_training_cannot_go_on_from(tiny, tmp_path, capsys, options, message) -> None:

@@ -110,7 +110,10 @@ def test_one_file_for_several_scales(tmp_path, net) -> None:
 def test_relative_paths_begin_here_then_in_the_source_tree(tmp_path, net, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     shipped = Path(models.__file__).parents[3] / "checkpoints/fdnn_x3/model.safetensors"
-    assert find_weights("checkpoints/fdnn_x3") == shipped
+    assert find_weights("checkpoints/fdnn_x3") == find_weights("fdnn_x3") == shipped
+    (tmp_path / "fdnn_x3").mkdir()  # one's own, without weights
+    with pytest.raises(UserError, match="no weights at fdnn_x3"):
+        find_weights("fdnn_x3")
     save_weights(net, tmp_path / "checkpoints/fdnn_x3" / FILE_NAME)
     assert find_weights("checkpoints/fdnn_x3").resolve() != shipped
     assert describe(load("checkpoints/fdnn_x3")) == describe(net)

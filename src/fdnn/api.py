@@ -121,7 +121,8 @@ def _check_tensor(image: Tensor) -> None:
             f"a tensor is (1 to 4, h, w) or (n, 1 to 4, h, w), got {tuple(image.shape)}"
         )
     if image.dtype.is_floating_point:
-        _check_range(float(image.min()), float(image.max()))
+        values = image.detach()
+        _check_range(float(values.min()), float(values.max()))
 
 
 def _check_range(low: float, high: float) -> None:

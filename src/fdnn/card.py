@@ -18,6 +18,7 @@ from typing import Any
 from fdnn.errors import UserError, one_line
 from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
+from fdnn.files.home import real
 from fdnn.provenance import RECORD_NAME
 from fdnn.published import TABLE_3, method
 from fdnn.report import JSON_NAME
@@ -184,6 +185,8 @@ def publish(
             that rounds, there is no such config, or a file would be replaced.
     """
     check_free(target, overwrite)
+    if real(target) in {real(run), real(test)}:
+        raise UserError(f"{target} is the run itself; choose another folder")
     record, benchmark = _read(run / RECORD_NAME), _read(test / JSON_NAME)
     weights = run / FILE_NAME
     if not weights.is_file() or "steps" not in record:
@@ -226,9 +229,11 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace files that exist")
     options = parser.parse_args(args)
     check_free(options.target, options.overwrite)  # before departures are waited for
-    departures = (
-        options.departures.read_text(encoding="utf-8") if options.departures else sys.stdin.read()
-    )
+    try:
+        file: Path | None = options.departures
+        departures = file.read_text(encoding="utf-8") if file else sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{options.departures or 'departures'}: not UTF-8 ({error})") from None
     source = options.run, options.test
     publish(*source, options.target, departures, options.config, options.overwrite)
     print(f"published to {options.target}")

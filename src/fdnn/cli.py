@@ -101,7 +101,7 @@ class CLI(LightningCLI):
         seed = config["seed_everything"]
         if isinstance(seed, bool) or not 0 <= int(seed) < 2**32:
             raise UserError(f"seed_everything must be a number from 0 to 2^32 - 1, got {seed}")
-        self.run_name = run_name(Path(str(files[0]))) if files else "fdnn"
+        self.run_name = run_name(Path(str(files[-1]))) if files else "fdnn"
         kinds = {"trainer": pl.Trainer, "data": SRDataModule, "model": SuperResolution}
         for part, kind in kinds.items():
             check_values(config[part], part, kind)
@@ -216,7 +216,8 @@ class CLI(LightningCLI):
         checkpoint = self._get(self.config, "ckpt_path")
         if checkpoint is not None:
             parts = trainer.accumulate_grad_batches
-            self.steps_before = check_resumable(Path(checkpoint), net, optimizer, parts)
+            epochs = trainer.max_epochs
+            self.steps_before = check_resumable(Path(checkpoint), net, optimizer, parts, epochs)
         elif model.start is not None:
             model.weights_file = start_weights(net, model.start)
 

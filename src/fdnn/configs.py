@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import zip_longest
@@ -196,8 +197,8 @@ def explain(message: str) -> str:
     text = " ".join(message.split())
     if "data.scale" in text and "Got value: None" in text:
         return (
-            "no data.scale; name a config that has one, such as --config configs/fdnn_x3.yaml, or "
-            "look whether 'data' and 'scale' are spelt so in yours"
+            "no data.scale; name a config that has one behind the subcommand, such as fit --config "
+            "configs/fdnn_x3.yaml, or look whether 'data' and 'scale' are spelt so in yours"
         )
     text = causes(text)
     single = re.search(
@@ -213,7 +214,7 @@ def check_text(text: str) -> None:
     """Look at a config before it is loaded, at one event after the other.
 
     Raises:
-        UserError: If it is too long, too deep, or repeats itself too often.
+        UserError: If it is too long, too deep, repeats itself too often, or has a key twice.
     """
     if len(text) > MAX_CHARACTERS:
         raise UserError(f"config: {len(text):,} characters, at most {MAX_CHARACTERS:,} are read")
@@ -233,8 +234,25 @@ def check_text(text: str) -> None:
                 raise UserError(
                     f"config: more than {MAX_DEPTH} levels, or {MAX_ALIASES} aliases; write it out"
                 )
+        _check_keys(yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)), set())
     except yaml.YAMLError:
         return  # which the loader will say
+
+
+def _check_keys(node: yaml.Node | None, seen: set[int]) -> None:
+    """Refuse a key that stands twice: the loader would take the last one's value without a word."""
+    if isinstance(node, yaml.ScalarNode) or node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        for key, times in keys.items():
+            if times > 1:
+                line = node.start_mark.line + 1
+                raise UserError(f"config: {key!r} stands twice in the part from line {line} on")
+    for child in node.value:
+        for each in child if isinstance(child, tuple) else (child,):
+            _check_keys(each, seen)
 
 
 class SaveConfig(SaveConfigCallback):
@@ -281,4 +299,7 @@ class Parser(LightningArgumentParser):
                     raise UserError(f"config {path}: {what}")
             return super().parse_string(content, path, *args, **kwargs)
         except UserError as error:
-            raise UserError(str(error).replace('"<unicode string>"', path or "it")) from None
+            text = str(error).replace('"<unicode string>"', path or "it")
+            if path and text.startswith("config: "):
+                text = f"config {path}{text.removeprefix('config')}"
+            raise UserError(text) from None

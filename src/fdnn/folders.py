@@ -133,6 +133,8 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="folder for benchmark.json and .csv")
     parser.add_argument("--per_image", action="store_true", help="print a row for each image")
     options = parser.parse_args(args)
+    if options.output and options.output.exists() and not options.output.is_dir():
+        raise UserError(f"--output {options.output} is a file; name a folder")
     if options.output and (options.output / RECORD_NAME).exists():
         raise UserError(
             f"{options.output} has the scores of trained weights; choose another folder"

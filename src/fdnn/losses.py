@@ -7,11 +7,13 @@ entries are logged. ``title``, where a loss has one, is what records and tables 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from fdnn.errors import UserError
 
 #: Added to every pixel before an image is normalised to a distribution; a quarter of a
 #: grey level, so that black pixels keep a finite logarithm.
@@ -83,6 +85,22 @@ def kl_printed(sr: Tensor, hr: Tensor, epsilon: float = EPSILON) -> Tensor:
         h = hr.float().flatten(1).clamp(epsilon, CEILING)
         f = sr.float().flatten(1).clamp(epsilon, CEILING)
         return (h * (h / f).log()).sum(dim=1).abs()
+
+
+def check_terms(terms: Any) -> dict[str, Tensor]:
+    """Take what a loss returned, a user's own maybe, if it is what this module says.
+
+    Raises:
+        UserError: If it is not.
+    """
+    loss = terms.get("loss") if isinstance(terms, dict) else terms
+    if not isinstance(terms, dict) or not isinstance(loss, Tensor) or loss.dim():
+        shape = f" of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else ""
+        raise UserError(
+            "model.loss must return a dictionary of numbers as tensors, 'loss' among them (see "
+            f"src/fdnn/losses.py), got {type(terms).__name__} with {type(loss).__name__}{shape}"
+        )
+    return terms
 
 
 class PixelLoss(nn.Module):

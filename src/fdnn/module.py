@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from fdnn.engines import Engine, Precision, compiler_works
 from fdnn.errors import UserError, words
 from fdnn.evaluator import Evaluator
-from fdnn.losses import MSEKLLoss
+from fdnn.losses import MSEKLLoss, check_terms
 from fdnn.models import Network
 from fdnn.optim import parameter_groups
 from fdnn.patches import Batch
@@ -137,7 +137,8 @@ class SuperResolution(Evaluator):
         """Compute the loss of one batch of patches and log its terms.
 
         Raises:
-            UserError: If the loss is not finite, see ``on_nonfinite``.
+            UserError: If the loss is not finite, see ``on_nonfinite``; if a network or a loss of
+                the user's own returns another kind of result.
         """
         lr, hr, counts = batch
         scale = hr.shape[-1] // lr.shape[-1]
@@ -145,7 +146,11 @@ class SuperResolution(Evaluator):
         sr = self.train_forwards[scale](lr.contiguous(memory_format=torch.channels_last))
         # Pixels that do not count are no error, and have no gradient.
         counts = counts.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
-        terms: dict[str, Tensor] = self.criterion(torch.where(counts, sr, hr), hr)
+        if sr.shape != hr.shape:
+            raise UserError(
+                f"model.net made {tuple(sr.shape)} of {tuple(lr.shape)}, not {tuple(hr.shape)}"
+            )
+        terms = check_terms(self.criterion(torch.where(counts, sr, hr), hr))
         self._log_terms(terms, batch_idx)
         loss: Tensor = terms["loss"]
         if not self._spoiled(loss, lr, hr, batch_idx):
@@ -211,8 +216,14 @@ class SuperResolution(Evaluator):
         """Make the injected optimizer of the network's parameters.
 
         Raises:
-            UserError: If it refuses its arguments, or cannot train networks like these.
+            UserError: If it refuses its arguments, or cannot train networks like these; if the loss
+                has parameters that it would not get.
         """
+        if any(parameter.requires_grad for parameter in self.criterion.parameters()):
+            raise UserError(
+                "model.loss has parameters, and only the network's are trained; freeze them "
+                "(requires_grad_(False))"
+            )
         try:
             optimizer = self.optimizer(parameter_groups(self.net))
         except ValueError as error:

@@ -63,6 +63,7 @@ def check_options(trainer: Mapping[str, Any]) -> None:
             "name a small folder in data.train_sets instead",
         ),
         "accumulate_grad_batches": (trainer["accumulate_grad_batches"] < 1, "at least 1"),
+        "gradient_clip_val": ((trainer["gradient_clip_val"] or 0) < 0, "at least 0"),
         "check_val_every_n_epoch": (every is not None and every < 1, "at least 1"),
         "val_check_interval": (
             isinstance(interval, int | float) and interval <= 0,

@@ -144,7 +144,7 @@ class PairStore:
                     f"{file.name if isinstance(file, Member) else file}: "
                     f"{width}x{height} is smaller than the patch of "
                     f"{self.patch_size}x{self.patch_size}; "
-                    "choose a smaller patch_size, or on_error: skip"
+                    "choose a smaller patch_size, or leave it out (on_error: skip)"
                 )
         except ImageError as error:
             if self.on_error == "strict":

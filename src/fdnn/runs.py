@@ -126,7 +126,9 @@ def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
     raise UserError(f"nothing to resume: {reason}; leave --ckpt_path out to start anew")
 
 
-def check_resumable(path: Path, net: Network, optimizer: Optimizer, parts: int) -> int:
+def check_resumable(
+    path: Path, net: Network, optimizer: Optimizer, parts: int, epochs: int | None = None
+) -> int:
     """Find out whether a training can go on from a checkpoint.
 
     Of the optimizer, the learning rates alone may change; a warning names other changes, which
@@ -137,13 +139,15 @@ def check_resumable(path: Path, net: Network, optimizer: Optimizer, parts: int) 
         net: The network that is to be trained.
         optimizer: Of its parameters.
         parts: ``accumulate_grad_batches``.
+        epochs: ``max_epochs``; -1 or None without end.
 
     Returns:
         The optimizer steps that it has made.
 
     Raises:
         UserError: If the checkpoint holds weights alone, is of another network or optimizer, or
-            from inside an epoch of which steps had another number of parts.
+            from inside an epoch of which steps had another number of parts, or has more epochs
+            behind it than there shall be.
     """
     description, _ = read_weights(path)
     check_network(net, description, path)
@@ -153,6 +157,9 @@ def check_resumable(path: Path, net: Network, optimizer: Optimizer, parts: int) 
         raise UserError(
             f"{path}: holds weights, but no state of their training; --model.start begins with them"
         )
+    done = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    if epochs is not None and 0 <= epochs < done:
+        raise UserError(f"{path}: has {done} epochs behind it; set --trainer.max_epochs higher")
     before = content.get(PARTS_KEY, parts)
     if before != parts and not _at_an_epochs_end(content):
         raise UserError(

@@ -62,13 +62,17 @@ def find_weights(path: Path | str) -> Path:
     """Resolve a weight file: a file itself, or a folder that holds ``model.safetensors``.
 
     A relative path starts in the current folder or, if nothing is there, in the source tree:
-    the shipped configs name shipped weights, and may be used from any folder.
+    the shipped configs name shipped weights, and may be used from any folder. So may the names of
+    shipped weights, such as ``fdnn_x3``, where no file or folder is called so.
 
     Raises:
         UserError: If there is none.
     """
     path = expanded(path)
-    for place in (path, SOURCE / path):
+    places = [path, SOURCE / path]
+    if not path.exists():
+        places.append(SOURCE / "checkpoints" / path)
+    for place in places:
         file = place / FILE_NAME if place.is_dir() else place
         if file.is_file():
             return file

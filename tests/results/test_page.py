@@ -104,6 +104,8 @@ def test_a_mistake_gives_one_line(tmp_path, capsys) -> None:
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1
+    assert main(["report", str(tmp_path), "--output", str(tmp_path)]) == 1
+    assert "is a folder; name a file, such as results.md" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["benchmark.json", "run.json"])

@@ -121,3 +121,19 @@ def test_other_weights_are_not_kept(logs, tmp_path, capsys) -> None:
     assert main([str(target), "--test", str(fit)]) == 1
     assert "not the folder of a test" in capsys.readouterr().err
     assert not target.exists()
+
+
+def test_records_of_several_runs_do_not_mix(logs, tmp_path, capsys) -> None:
+    fit, test = logs
+    target = tmp_path / "kept"
+    command = [str(target), "--fit", str(fit), "--test", str(test)]
+    assert main(command) == 0
+    assert main(command) == 1
+    assert "kept exists; choose another folder, or add --overwrite" in capsys.readouterr().err
+    assert main([str(target), "--fit", str(fit), "--overwrite"]) == 0
+    assert sorted(path.name for path in target.iterdir()) == ["metrics.csv", "run.json"]
+    # A run, its own too, is no place for records of one.
+    (fit / "model.safetensors").touch()
+    assert main([str(fit), "--fit", str(fit), "--overwrite"]) == 1
+    assert "holds model.safetensors; choose a folder for records" in capsys.readouterr().err
+    assert (fit / "metrics.csv").read_text() == METRICS

@@ -68,17 +68,24 @@ def keep_scores(test: Path, target: Path) -> None:
     (target / JSON_NAME).write_text(json.dumps(benchmark, indent=1) + "\n", encoding="utf-8")
 
 
-def keep(target: Path, fit: Path | None, test: Path | None) -> None:
+def keep(target: Path, fit: Path | None, test: Path | None, overwrite: bool = False) -> None:
     """Copy what a report needs of a fit, and of a test of its weights.
 
     Args:
         target: Folder to make.
         fit: Folder of a finished fit.
         test: Folder of a test of its weights.
+        overwrite: Whether to replace the records that are there.
 
     Raises:
-        UserError: If a folder is not of its kind, or the test scored other weights.
+        UserError: If a folder is not of its kind, the test scored other weights, or the target is
+            there and holds more than such records, or may not be replaced.
     """
+    there = {path.name for path in target.iterdir()} if target.is_dir() else set()
+    if strange := sorted(there - {RECORD_NAME, METRICS_NAME, JSON_NAME}):
+        raise UserError(f"{target} holds {strange[0]}; choose a folder for records alone")
+    if there and not overwrite:
+        raise UserError(f"{target} exists; choose another folder, or add --overwrite")
     record = read_run(fit).record if fit else None
     if fit and "steps" not in (record or {}):
         raise UserError(f"{fit}: not the folder of a finished fit")
@@ -87,6 +94,8 @@ def keep(target: Path, fit: Path | None, test: Path | None) -> None:
         raise UserError(f"{test}: not the folder of a test")
     if scored and record and scored.weights_sha256 != record.get("weights_sha256"):
         raise UserError(f"{test}: these scores are not those of the weights of {fit}")
+    for name in there:  # records of several runs make none
+        (target / name).unlink()
     if fit:
         keep_record(fit, target)
     if test:
@@ -101,10 +110,11 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("target", type=Path, help="folder to make, such as docs/runs/t4_fcnn_s0")
     parser.add_argument("--fit", type=Path, help="folder of a fit")
     parser.add_argument("--test", type=Path, help="folder of a test of its weights")
+    parser.add_argument("--overwrite", action="store_true", help="replace records that exist")
     options = parser.parse_args(args)
     if not (options.fit or options.test):
         parser.error("nothing to keep: give --fit, --test or both")
-    keep(options.target, options.fit, options.test)
+    keep(options.target, options.fit, options.test, options.overwrite)
     print(f"kept in {options.target}")
     return 0
 

@@ -217,6 +217,8 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-curves", action="store_true", help="leave out what needs matplotlib")
     parser.add_argument("--no-pictures", action="store_true", help="leave out Figs. 4-7")
     options = parser.parse_args(args)
+    if options.output.is_dir():
+        raise UserError(f"--output {options.output} is a folder; name a file, such as results.md")
     write(options)
     print(f"report written to {options.output}")
     return 0
