@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -52,3 +53,11 @@ def test_counters_are_copied() -> None:
     model = Counting()
     pl.Trainer(max_steps=9, callbacks=[MovingAverage(0.9)], **options, **quiet).fit(model)
     assert model.batches == 9
+
+
+def test_the_average_lies_where_training_is() -> None:
+    """Lightning asks for the device before it has moved the weights there."""
+    average = MovingAverage()
+    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("meta")))
+    average.setup(trainer, BoringModel(), "fit")
+    assert {p.device.type for p in average._average_model.parameters()} == {"meta"}

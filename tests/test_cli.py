@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -333,6 +334,9 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", ["--model.net.channels=4", "--config=net.yaml"], "channels would do nothing: --"),
         ("fit", ["--config", "twice.yaml"], "config twice.yaml: 'data' stands twice in the part"),
         ("fit", ["--trainer.gradient_clip_val", "-1"], "gradient_clip_val=-1 does not work here"),
+        ("fit", ["--trainer.max_epochs=3", "-c", "ten.yaml"], "max_epochs would do nothing: --con"),
+        ("fit", ["--trainer.default_root_dir", "s3://a/b"], "runs are kept in local folders only"),
+        ("fit", ["--data.val_sets", "[other/photos]"], "would both be called photos on the card"),
         ("fit", ["--config", "open.yaml"], "in open.yaml, line 1"),
         ("fit", ["--model.loss", "MSEKLLoss", KL, "1"], "Option 'kl_weigth' is not accepted (-"),
         ("fit", ["--ckpt_path", "x2"], "no checkpoint at x2; --model.start takes weights"),
@@ -368,6 +372,7 @@ def test_mistakes_give_one_line(tiny, tmp_path, capsys, command, options, messag
     (tmp_path / "junk.ckpt").write_bytes(b"junk")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "empty.png").touch()
+    shutil.copytree(tmp_path / "photos", tmp_path / "other" / "photos")
     configs = {
         "blank": "data:\n  batch_size:\n",
         "empty": "",

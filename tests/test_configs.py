@@ -131,10 +131,18 @@ class NoScalar(Loss):
     def forward(self, sr, hr):
         return {"loss": sr - hr}
 
+class Float(Loss):
+    def forward(self, sr, hr):
+        return {"loss": (sr - hr).square().mean(), "mse": 0.5}
+
 class Learned(Loss):
     def __init__(self):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.ones(1))
+
+class Pair(FDNN):
+    def forward(self, lr):
+        return lr, lr
 
 class Small(FDNN):
     def forward(self, lr):
@@ -145,8 +153,10 @@ class Small(FDNN):
 @pytest.mark.parametrize(
     ("section", "message"),
     [
-        ({"loss": "own.Loss"}, "'loss' among them (see src/fdnn/losses.py), got Tensor with"),
-        ({"loss": "own.NoScalar"}, "got dict with Tensor of shape (4, 1, 16, 16)"),
+        ({"loss": "own.Loss"}, "'loss' among them (see src/fdnn/losses.py), got Tensor: ()"),
+        ({"loss": "own.NoScalar"}, "got loss: (4, 1, 16, 16)"),
+        ({"loss": "own.Float"}, "got loss: (), mse: float"),
+        ({"net": {"class_path": "own.Pair"}}, "made tuple of (4, 1, 8, 8), not (4, 1, 16"),
         ({"loss": "own.Learned"}, "model.loss has parameters, and only the network's are trained"),
         ({"net": {"class_path": "own.Small"}}, "made (4, 1, 8, 8) of (4, 1, 8, 8), not (4, 1, 16"),
     ],

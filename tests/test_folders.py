@@ -41,10 +41,13 @@ def test_files_score_as_the_network_that_made_them(gray_sr, photos, capsys, tmp_
     assert scores["psnr"] == pytest.approx(expected.psnr, abs=1e-3)
     assert scores["ssim"] == pytest.approx(expected.ssim, abs=1e-5)
     assert written["protocol"]["scale"] == 3
-    # The scores of trained weights are not replaced.
-    (tmp_path / "scores" / "run.json").touch()
-    assert main(["evaluate", str(gray_sr), str(photos), *options, *output]) == 1
-    assert "has the scores of trained weights" in capsys.readouterr().err
+    # Those of a fit or a test are not replaced.
+    for name in ("run.json", "config.yaml"):
+        file = tmp_path / "scores" / name
+        file.touch()
+        assert main(["evaluate", str(gray_sr), str(photos), *options, *output]) == 1
+        assert "has the scores of a run; choose another folder" in capsys.readouterr().err
+        file.unlink()
 
 
 def test_colour_and_uncropped_files(photos, tmp_path, random) -> None:

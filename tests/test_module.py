@@ -1,4 +1,5 @@
 import functools
+from types import SimpleNamespace
 
 import lightning.pytorch as pl
 import pytest
@@ -32,16 +33,14 @@ def test_schedules() -> None:
 
 def test_evaluation_ignores_training_precision() -> None:
     model = SuperResolution(FDNN(2, channels=8), PixelLoss())
-    model.results = {}
-    from fdnn.metrics import BenchmarkScores
-
+    seen = []
     lr, hr = torch.rand(1, 1, 20, 20), torch.rand(1, 1, 40, 40).double() * 255
     batch = {"index": torch.tensor([0]), "lr": lr, "hr": hr}
-    model.scores = [BenchmarkScores(2)]
+    model.scores = [SimpleNamespace(update=lambda index, sr, hr: seen.append(sr))]
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-        sr = model.validation_step(batch, 0)
-    assert sr.dtype == torch.float32
-    assert torch.equal(sr, model.net(lr).detach())
+        model.validation_step(batch, 0)
+    assert seen[0].dtype == torch.float32
+    assert torch.equal(seen[0], 255 * model.net(lr).detach())
 
 
 def test_bicubic_can_be_evaluated_without_parameters() -> None:

@@ -18,6 +18,8 @@ from fdnn.cli import main
         ("use_distributed_sampler", "true"),
         ("strategy", "ddp_spawn"),
         ("strategy", "ddp_fork"),
+        ("strategy", "fsdp"),
+        ("strategy", "deepspeed_stage_2"),
         ("overfit_batches", "1"),
         ("overfit_batches", "0.5"),
         ("accumulate_grad_batches", "0"),

@@ -6,10 +6,13 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from fdnn.reasons import reason
 
 LACK = (
-    "not enough memory; lower --data.batch_size, --data.patch_size or --data.num_workers, "
-    "or compute each batch in parts with --trainer.accumulate_grad_batches"
+    "not enough memory; to train, lower --data.batch_size, --data.patch_size or "
+    "--data.num_workers, or compute each batch in parts with --trainer.accumulate_grad_batches"
 )
-KILLED = "DataLoader worker (pid 7) is killed by signal: Killed. Go on with --ckpt_path last."
+KILLED = (
+    "DataLoader worker (pid 7) is killed by signal: Killed. "
+    "A training goes on with --ckpt_path last."
+)
 
 
 def inside(error: Exception) -> Exception:
@@ -34,7 +37,7 @@ def inside(error: Exception) -> Exception:
         (
             RuntimeError("[gloo/transport/tcp/pair.cc:1] Connection closed. This is typically x"),
             "another process ended or cannot be reached ([gloo/transport/tcp/pair.cc:1] "
-            "Connection closed.); see what it said. Go on with --ckpt_path last.",
+            "Connection closed.); see what it said. A training goes on with --ckpt_path last.",
         ),
         (
             torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. GPU 0 has x"),

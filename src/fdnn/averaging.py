@@ -38,6 +38,11 @@ class MovingAverage(WeightAveraging):
 
         super().__init__(multi_avg_fn=average)
 
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Keep the average where training will be: the weights are not there yet, on the CPU."""
+        self._device = self._device or trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
+
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leave the average also where a finished run was resumed: no training, no end of it."""
         self.on_train_end(trainer, pl_module)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import WeightAveraging
+from lightning.pytorch.callbacks import StochasticWeightAveraging, WeightAveraging
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
@@ -31,6 +31,9 @@ from fdnn.shards import find_images
 from fdnn.weights import FILE_NAME, find_weights, save_weights
 
 log = logging.getLogger(__name__)
+
+#: Callbacks whose runs end with averaged weights.
+AVERAGING = (WeightAveraging, StochasticWeightAveraging)
 
 #: Of the data module: what a resumed run may have otherwise than the run before, and then says.
 RECIPE = (
@@ -237,7 +240,11 @@ class RunRecord(pl.Callback):
                 )
         digests = {name: images.sha256() for name, images in sets.items()}
         loss = getattr(module.criterion, "title", type(module.criterion).__name__)
-        averages = [[c.decay, c.start] for c in callbacks if isinstance(c, MovingAverage)]
+        averages = [
+            [c.decay, c.start] if isinstance(c, MovingAverage) else type(c).__name__
+            for c in callbacks
+            if isinstance(c, AVERAGING)
+        ]
         self.recipe = {name: getattr(data, name) for name in RECIPE} | {
             "train_sets": [f"{Path(name).name} {digests[name][:12]}" for name in data.train_sets],
             "loss": loss,
@@ -269,7 +276,7 @@ class RunRecord(pl.Callback):
             "images": {name: len(images) for name, images in sets.items()},
             "started_from": self.start,
             "teachers": self.teachers,
-            "averaged": any(isinstance(c, WeightAveraging) for c in callbacks),
+            "averaged": bool(averages),
             "left_out": data.skipped,
             "resumed_from": str(trainer.ckpt_path) if trainer.ckpt_path else None,
             "changed": self.changed,

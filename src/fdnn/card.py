@@ -189,7 +189,7 @@ def publish(
         raise UserError(f"{target} is the run itself; choose another folder")
     record, benchmark = _read(run / RECORD_NAME), _read(test / JSON_NAME)
     weights = run / FILE_NAME
-    if not weights.is_file() or "steps" not in record:
+    if not weights.is_file() or not (run / CONFIG_NAME).is_file() or "steps" not in record:
         raise UserError(f"{run}: not the folder of a finished fit")
     scored = (benchmark["weights"] or {}).get("sha256")
     if not scored == record["weights_sha256"] == sha256(weights):

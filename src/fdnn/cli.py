@@ -107,6 +107,8 @@ class CLI(LightningCLI):
             check_values(config[part], part, kind)
         check_options(config["trainer"])
         root = config["trainer"]["default_root_dir"]
+        if "://" in str(root):
+            raise UserError(f"trainer.default_root_dir={root}: runs are kept in local folders only")
         config["trainer"]["default_root_dir"] = str(expanded(root or DEFAULT_ROOT))
         checkpoint = config.get("ckpt_path")
         if checkpoint is None:

@@ -131,6 +131,7 @@ def check_order(given: Sequence[str]) -> None:
 
 def _options(given: Sequence[str]) -> list[tuple[str, str]]:
     """List the options of a command line with their values."""
+    given = ["--config" + word[2:] if word.partition("=")[0] == "-c" else word for word in given]
     return [
         (a.partition("=")[0], a.partition("=")[2] if "=" in a else b)
         for a, b in zip_longest(given, given[1:], fillvalue="")

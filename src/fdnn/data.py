@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from fdnn.errors import UserError
 from fdnn.evaluation import BenchmarkImages
-from fdnn.files.home import expanded
+from fdnn.files.home import expanded, real
 from fdnn.files.modes import Array
 from fdnn.pairs import OnError, PairStore
 from fdnn.patches import Batch, InTurn, TrainingBatches
@@ -163,6 +163,7 @@ class SRDataModule(pl.LightningDataModule):
         """
         _check_names(self.test_sets if stage == "test" else self.val_sets)
         if stage == "fit":
+            _check_roles(self.train_sets, self.val_sets)
             for name in self.val_sets:
                 images = BenchmarkImages(find_set(name), self.scale)
                 for index in range(len(images)):
@@ -274,6 +275,18 @@ def _check_names(names: Sequence[str]) -> None:
                 "leave one out, or rename its folder"
             )
         known[name] = given
+
+
+def _check_roles(train_sets: Sequence[str], val_sets: Sequence[str]) -> None:
+    """Refuse folders of one name of which one is trained on, the other validated with."""
+    for given in train_sets:
+        for other in val_sets:
+            same = real(expanded(given)) == real(expanded(other))
+            if Path(given).name == Path(other).name and not same:
+                raise UserError(
+                    f"{given} and {other} would both be called {Path(given).name} on the card; "
+                    "rename a folder"
+                )
 
 
 def _begin_worker(worker: int) -> None:  # noqa: ARG001

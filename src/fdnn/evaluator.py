@@ -11,11 +11,23 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from fdnn.engines import Engine, Precision, compiler_works, with_engine
+from fdnn.errors import UserError
 from fdnn.inference import full_float32
 from fdnn.metrics import BenchmarkScores, SetScores
 from fdnn.models import Network
 from fdnn.models.ensemble import SelfEnsemble
 from fdnn.predict.work import Work
+
+
+def check_sr(sr: Any, lr: Tensor, hr: Tensor) -> None:
+    """Look at what a network, a user's own maybe, made of an LR image.
+
+    Raises:
+        UserError: If it has not the shape of the HR image.
+    """
+    made = tuple(sr.shape) if isinstance(sr, Tensor) else type(sr).__name__
+    if made != tuple(hr.shape):
+        raise UserError(f"model.net made {made} of {tuple(lr.shape)}, not {tuple(hr.shape)}")
 
 
 class Evaluator(pl.LightningModule):
@@ -42,7 +54,8 @@ class Evaluator(pl.LightningModule):
         super().__init__()
         self.net: Network = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for buffer in self.net.buffers():
-            # Not these: DDP would copy a kernel of one channel, laid out so, onto itself.
+            # Buffers keep their layout: of a kernel of one channel, channels last, DDP's broadcast
+            # would write a copy onto itself.
             buffer.data = buffer.clone(memory_format=torch.contiguous_format)
         self.engine: Engine = engine
         self.engine_precision: Precision = engine_precision
@@ -95,11 +108,11 @@ class Evaluator(pl.LightningModule):
         self.evaluated = [loader.dataset.images for loader in loaders]
         self.scores = [BenchmarkScores(self.scale).to(self.device) for _ in self.evaluated]
 
-    def _score(self, batch: dict[str, Tensor], set_index: int) -> Tensor:
+    def _score(self, batch: dict[str, Tensor], set_index: int) -> None:
         with full_float32(self.device):
             sr: Tensor = self.runner(batch["lr"])
+        check_sr(sr, batch["lr"], batch["hr"])
         self.scores[set_index].update(batch["index"], sr * 255, batch["hr"])
-        return sr
 
     def _finish_scores(self) -> None:
         pairs = zip(self.evaluated, self.scores, strict=True)
@@ -120,9 +133,9 @@ class Evaluator(pl.LightningModule):
 
     def validation_step(
         self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0
-    ) -> Tensor:
-        """Score one whole image; returns SR ``(1, 1, s h, s w)``, not clamped, for pictures."""
-        return self._score(batch, dataloader_idx)
+    ) -> None:
+        """Score one whole image."""
+        self._score(batch, dataloader_idx)
 
     def on_validation_epoch_end(self) -> None:
         """Log ``val/<set>/psnr`` and ``val/<set>/ssim``, and show the PSNR of the first set."""
@@ -156,11 +169,9 @@ class Evaluator(pl.LightningModule):
         """Start new scores."""
         self._start_scores(self.trainer.test_dataloaders)
 
-    def test_step(
-        self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0
-    ) -> Tensor:
-        """Score one whole image; returns SR as ``validation_step`` does."""
-        return self._score(batch, dataloader_idx)
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Score one whole image."""
+        self._score(batch, dataloader_idx)
 
     def on_test_epoch_end(self) -> None:
         """Log ``test/<set>/psnr`` and ``test/<set>/ssim``."""

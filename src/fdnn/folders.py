@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from fdnn import report
+from fdnn.card import CONFIG_NAME
 from fdnn.errors import ImageError, UserError, one_line
 from fdnn.files.modes import Array
 from fdnn.images import list_images, read_image
@@ -135,10 +136,9 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     if options.output and options.output.exists() and not options.output.is_dir():
         raise UserError(f"--output {options.output} is a file; name a folder")
-    if options.output and (options.output / RECORD_NAME).exists():
-        raise UserError(
-            f"{options.output} has the scores of trained weights; choose another folder"
-        )
+    of_a_run = (RECORD_NAME, CONFIG_NAME)
+    if options.output and any((options.output / name).exists() for name in of_a_run):
+        raise UserError(f"{options.output} has the scores of a run; choose another folder")
     name = options.name or options.sr.resolve().name
     images = find_set(options.hr)
     scores = score_folder(options.sr, images, options.scale, options.suffix)

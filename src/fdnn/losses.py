@@ -93,14 +93,18 @@ def check_terms(terms: Any) -> dict[str, Tensor]:
     Raises:
         UserError: If it is not.
     """
-    loss = terms.get("loss") if isinstance(terms, dict) else terms
-    if not isinstance(terms, dict) or not isinstance(loss, Tensor) or loss.dim():
-        shape = f" of shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else ""
-        raise UserError(
-            "model.loss must return a dictionary of numbers as tensors, 'loss' among them (see "
-            f"src/fdnn/losses.py), got {type(terms).__name__} with {type(loss).__name__}{shape}"
-        )
-    return terms
+    named = terms if isinstance(terms, dict) else {type(terms).__name__: terms}
+    numbers = all(isinstance(value, Tensor) and value.dim() == 0 for value in named.values())
+    if isinstance(terms, dict) and "loss" in terms and numbers:
+        return terms
+    got = ", ".join(
+        f"{name}: {tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__}"
+        for name, value in named.items()
+    )
+    raise UserError(
+        "model.loss must return a dictionary of numbers as tensors, 'loss' among them (see "
+        f"src/fdnn/losses.py), got {got or 'an empty one'}"
+    )
 
 
 class PixelLoss(nn.Module):

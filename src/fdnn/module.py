@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from fdnn.engines import Engine, Precision, compiler_works
 from fdnn.errors import UserError, words
-from fdnn.evaluator import Evaluator
+from fdnn.evaluator import Evaluator, check_sr
 from fdnn.losses import MSEKLLoss, check_terms
 from fdnn.models import Network
 from fdnn.optim import parameter_groups
@@ -146,10 +146,7 @@ class SuperResolution(Evaluator):
         sr = self.train_forwards[scale](lr.contiguous(memory_format=torch.channels_last))
         # Pixels that do not count are no error, and have no gradient.
         counts = counts.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
-        if sr.shape != hr.shape:
-            raise UserError(
-                f"model.net made {tuple(sr.shape)} of {tuple(lr.shape)}, not {tuple(hr.shape)}"
-            )
+        check_sr(sr, lr, hr)
         terms = check_terms(self.criterion(torch.where(counts, sr, hr), hr))
         self._log_terms(terms, batch_idx)
         loss: Tensor = terms["loss"]

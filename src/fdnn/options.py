@@ -39,7 +39,7 @@ def check_options(trainer: Mapping[str, Any]) -> None:
     Raises:
         UserError: If there is one.
     """
-    precision, strategy = str(trainer["precision"]), str(trainer["strategy"])
+    precision, strategy = str(trainer["precision"]), str(trainer["strategy"]).lower()
     interval = trainer["val_check_interval"]
     every = trainer["check_val_every_n_epoch"]
     accelerator = str(trainer["accelerator"])
@@ -57,7 +57,11 @@ def check_options(trainer: Mapping[str, Any]) -> None:
             trainer["use_distributed_sampler"] is True,
             "it would leave images out; this program shares them out itself",
         ),
-        "strategy": ("spawn" in strategy or "fork" in strategy, "use ddp"),
+        # The latter two share the weights out, and write checkpoints of their own kind.
+        "strategy": (
+            any(kind in strategy for kind in ("spawn", "fork", "fsdp", "deepspeed")),
+            "use ddp",
+        ),
         "overfit_batches": (
             trainer["overfit_batches"] != 0,
             "name a small folder in data.train_sets instead",

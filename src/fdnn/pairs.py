@@ -55,6 +55,13 @@ def make_pair(hr: Array, scale: int) -> Pair:
     return to_8_bit(image).to(torch.uint8).numpy(), lr.float().numpy()
 
 
+def _cache_dir() -> Path:
+    try:
+        return Path.home() / ".cache" / "fdnn"
+    except RuntimeError:  # a user whom the system does not know, as in containers
+        raise UserError("there is no home folder to pack images in; set --data.cache_dir") from None
+
+
 class PairStore:
     """The HR and LR luma of a collection of images, in memory or in one file on disk.
 
@@ -101,9 +108,10 @@ class PairStore:
         self.teachers = teachers
         self.skipped: list[str] = []
         self.pairs: list[Pair] = []
-        cache_dir = cache_dir or Path.home() / ".cache" / "fdnn"
         on_disk = teachers is not None or self._bytes() > memory_mb << 20
-        self.file = cache_dir / f"pairs-{self._key()}.bin" if on_disk else None
+        self.file: Path | None = None
+        if on_disk:
+            self.file = (cache_dir or _cache_dir()) / f"pairs-{self._key()}.bin"
 
     def _bytes(self) -> float:
         """Estimate the size from the files' headers; unreadable files count as nothing."""
@@ -240,6 +248,7 @@ class PairStore:
             if not self.file.exists() or self._damage(thorough=False):
                 self.prepare()
             self._map()
+        self.teachers = None  # which hold memory, a GPU's maybe
         if not self.pairs:
             raise UserError(f"none of the {self.images} training images can be used")
 

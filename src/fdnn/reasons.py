@@ -30,8 +30,9 @@ def reason(error: Exception) -> str | None:
         return text
     if isinstance(error, MemoryError) or any(lack in text for lack in NO_MEMORY):
         return (
-            "not enough memory; lower --data.batch_size, --data.patch_size or --data.num_workers, "
-            "or compute each batch in parts with --trainer.accumulate_grad_batches"
+            "not enough memory; to train, lower --data.batch_size, --data.patch_size or "
+            "--data.num_workers, or compute each batch in parts with "
+            "--trainer.accumulate_grad_batches"
         )
     if isinstance(error, torch.OutOfMemoryError):
         tried = text.partition(". ")[2].partition(". ")[0] or text
@@ -45,7 +46,7 @@ def reason(error: Exception) -> str | None:
         return text
     lost = lost_worker(error) or (isinstance(error, RuntimeError) and lost_process(error))
     if lost:
-        return f"{lost} Go on with --ckpt_path last."
+        return f"{lost} A training goes on with --ckpt_path last."
     # wandb is not imported before it is used; its errors are known by where they are from.
     if type(error).__module__.partition(".")[0] == "wandb":
         return f"W&B: {text} Or go on with --wandb.mode offline, or disabled."

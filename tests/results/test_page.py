@@ -116,6 +116,7 @@ def test_a_record_that_is_none_gives_one_line(measured, tmp_path, capsys, name) 
 
 
 def test_command_stays_short(tmp_path) -> None:
+    assert shorten([Path("stage4")]) == "stage4"
     for name in ("a/x", "a/y", "b/z", "b/not_given"):
         (tmp_path / name).mkdir(parents=True)
     given = [tmp_path / name for name in ("a/x", "a/y", "b/z")]

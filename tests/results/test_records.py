@@ -132,8 +132,16 @@ def test_records_of_several_runs_do_not_mix(logs, tmp_path, capsys) -> None:
     assert "kept exists; choose another folder, or add --overwrite" in capsys.readouterr().err
     assert main([str(target), "--fit", str(fit), "--overwrite"]) == 0
     assert sorted(path.name for path in target.iterdir()) == ["metrics.csv", "run.json"]
-    # A run, its own too, is no place for records of one.
+    assert main([str(target), "--fit", str(target), "--overwrite"]) == 1
+    assert "is what shall be kept" in capsys.readouterr().err
+    # A run is no place for records of one.
     (fit / "model.safetensors").touch()
-    assert main([str(fit), "--fit", str(fit), "--overwrite"]) == 1
+    assert main([str(fit), "--test", str(test), "--overwrite"]) == 1
     assert "holds model.safetensors; choose a folder for records" in capsys.readouterr().err
     assert (fit / "metrics.csv").read_text() == METRICS
+
+
+def test_folders_of_one_name_keep_their_facts(logs, tmp_path) -> None:
+    (logs[0] / "run.json").write_text(json.dumps(RECORD | {"images": {"/a/x/p": 1, "/a/y/p": 2}}))
+    assert main([str(tmp_path / "kept"), "--fit", str(logs[0])]) == 0
+    assert json.loads((tmp_path / "kept/run.json").read_text())["images"] == {"x/p": 1, "y/p": 2}

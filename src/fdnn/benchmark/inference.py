@@ -9,7 +9,7 @@ import torch
 
 from fdnn.benchmark.timing import Case, alternate, device, peak_memory
 from fdnn.engines import Engine, Precision, compiler_works, with_engine
-from fdnn.inference import TILE, upscale_luma
+from fdnn.inference import TILE, full_float32, upscale_luma
 from fdnn.models import FDNN, Network
 from fdnn.models.literal import LiteralFDNN
 
@@ -59,7 +59,8 @@ def images(scale: int, size: tuple[int, int], repeats: int) -> dict[str, dict[st
             upscale_luma(net, lr, tile)
 
         cases[name] = case
-    timings = alternate(cases, repeats, least=0.1)
+    with full_float32(device()):
+        timings = alternate(cases, repeats, least=0.1)
     pixels = width * height * scale**2
     return {
         name: {

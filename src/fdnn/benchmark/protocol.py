@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from fdnn.errors import one_line
+from fdnn.errors import UserError, one_line
 from fdnn.files.modes import Array
 from fdnn.images import read_image
 from fdnn.luma import luma, modcrop, plane, rgb_to_ycbcr, split_alpha, ycbcr_to_rgb
@@ -114,7 +114,10 @@ def _measure(
     """Return PSNR, SSIM and number of values of each image."""
     figures: tuple[list[float], list[float], list[int]] = ([], [], [])
     for path in paths:
-        sr, hr = planes(modcrop(read_image(path), net.scale, path), net)
+        image = read_image(path)
+        if image.dtype != np.uint8:
+            raise UserError(f"{path}: 16 bits; these choices are compared in 8")
+        sr, hr = planes(modcrop(image, net.scale, path), net)
         sr = to_8_bit(sr) if rounded else sr.clamp(0, PEAK)
         cut = net.scale if border is None else border
         sr, hr = shave(sr, cut), shave(to_8_bit(hr), cut)

@@ -28,7 +28,7 @@ from fdnn.errors import one_line
 from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
 from fdnn.images import read_image
-from fdnn.inference import upscale_luma
+from fdnn.inference import full_float32, upscale_luma
 from fdnn.luma import luma
 from fdnn.metrics import PEAK
 from fdnn.provenance import SPEED_NAME, hardware, versions
@@ -83,7 +83,9 @@ def measure(folders: Mapping[str, Path], repeats: int, side: int = SIDE) -> dict
         }
         ready = net.to(device(), memory_format=torch.channels_last)  # type: ignore[call-overload]
         cases[name] = partial(upscale_luma, ready, lr.to(device()))
-    for name, timing in alternate(cases, repeats).items():
+    with full_float32(device()):
+        timings = alternate(cases, repeats)
+    for name, timing in timings.items():
         scale = systems[name]["scale"]
         megapixels = (side // scale * scale) ** 2 / 1e6
         systems[name]["seconds_per_megapixel"] = {

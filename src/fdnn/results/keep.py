@@ -12,10 +12,12 @@ import argparse
 import csv
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from fdnn.errors import UserError, one_line
+from fdnn.files.home import real
 from fdnn.provenance import METRICS_NAME, RECORD_NAME
 from fdnn.report import JSON_NAME
 from fdnn.results.records import read_run
@@ -35,7 +37,11 @@ def keep_record(run: Path, target: Path) -> None:
     parts = [text.partition(": ") for text in record.get("left_out", [])]
     record["left_out"] = [f"{Path(path).name}: {reason}" for path, _, reason in parts]
     for sets in {"data_sha256", "images"} & record.keys():
-        record[sets] = {Path(name).name: value for name, value in record[sets].items()}
+        times = Counter(Path(name).name for name in record[sets])
+        record[sets] = {
+            "/".join(Path(name).parts[-times[Path(name).name] :]): value
+            for name, value in record[sets].items()
+        }
     for source in [record.get("started_from"), *record.get("teachers", [])]:
         if source:
             source["path"] = "/".join(Path(source["path"]).parts[-2:])
@@ -81,6 +87,8 @@ def keep(target: Path, fit: Path | None, test: Path | None, overwrite: bool = Fa
         UserError: If a folder is not of its kind, the test scored other weights, or the target is
             there and holds more than such records, or may not be replaced.
     """
+    if real(target) in {real(source) for source in (fit, test) if source}:
+        raise UserError(f"{target} is what shall be kept; choose another folder")
     there = {path.name for path in target.iterdir()} if target.is_dir() else set()
     if strange := sorted(there - {RECORD_NAME, METRICS_NAME, JSON_NAME}):
         raise UserError(f"{target} holds {strange[0]}; choose a folder for records alone")

@@ -163,7 +163,7 @@ def shorten(folders: Sequence[Path]) -> str:
     words = []
     for folder in folders:
         stage = folder.name.startswith("stage")
-        root, pattern = (folder.parents[1], "*/stage*") if stage else (folder.parent, "*")
+        root, pattern = (folder.parent.parent, "*/stage*") if stage else (folder.parent, "*")
         all_of_it = {path for path in root.glob(pattern) if not path.name.startswith(".")}
         whole = len(all_of_it) > 1 and all_of_it <= set(folders)
         words.append(f"{root}/{pattern}" if whole else str(folder))
