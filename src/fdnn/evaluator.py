@@ -143,7 +143,8 @@ class Evaluator(pl.LightningModule):
         self._log_scores("val")
 
     def on_predict_start(self) -> None:
-        """Prepare the engine."""
+        """Prepare the engine, and the end that processes wait for."""
+        self.work.begin(self.trainer.world_size)
         self._start_engine()
 
     def predict_step(self, batch: tuple[Path, Path] | None, batch_idx: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,12 @@ class Work:
         self.track: Track = untracked
         self.done = 0
         self.failures: list[str] = []
+        self.group: Any = None
+
+    def begin(self, processes: int) -> None:
+        """Make ready to wait for the others, whose files may take hours more than one's own."""
+        if processes > 1:
+            self.group = torch.distributed.new_group(backend="gloo", timeout=timedelta(days=365))
 
     def do(self, net: Network, source: Path, target: Path) -> None:
         """Magnify one file.
@@ -65,6 +72,7 @@ class Work:
         """Bring together what all processes did."""
         if processes > 1:
             shares: list[Any] = [None] * processes
-            torch.distributed.all_gather_object(shares, (self.failures, self.done))
+            own = (self.failures, self.done)
+            torch.distributed.all_gather_object(shares, own, group=self.group)
             self.failures = [text for failures, _ in shares for text in failures]
             self.done = sum(done for _, done in shares)
