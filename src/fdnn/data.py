@@ -159,7 +159,8 @@ class SRDataModule(pl.LightningDataModule):
         """Load the images of training and validation (``fit``): a bad one is met before training.
 
         Raises:
-            UserError: If two sets that will be scored go by one name, or images are bad.
+            UserError: If two sets that will be scored, or one that is trained on and another that
+                is not, go by one name, or images are bad.
         """
         _check_names(self.test_sets if stage == "test" else self.val_sets)
         if stage == "fit":

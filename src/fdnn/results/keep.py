@@ -39,8 +39,8 @@ def keep_record(run: Path, target: Path) -> None:
     for sets in {"data_sha256", "images"} & record.keys():
         times = Counter(Path(name).name for name in record[sets])
         record[sets] = {
-            "/".join(Path(name).parts[-times[Path(name).name] :]): value
-            for name, value in record[sets].items()
+            path.name if times[path.name] == 1 else f"{path.parent.name}/{path.name}": value
+            for path, value in ((Path(name), value) for name, value in record[sets].items())
         }
     for source in [record.get("started_from"), *record.get("teachers", [])]:
         if source:
