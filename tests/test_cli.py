@@ -27,12 +27,10 @@ from fdnn.sets import find_set
 from fdnn.weights import FILE_NAME, load, save_weights
 
 ROOT = Path(__file__).parents[1]
-NET_X3 = "{class_path: FDNN, init_args: {channels: 4, scale: 3}}"
 X2 = ["--ckpt_path", "x2"]
 CALLBACK = ["--trainer.callbacks+"]
 KL = "--model.loss.init_args.kl_weigth"
 MONITOR = "--trainer.callbacks.monitor"
-EPOCHS = ["--trainer.max_epochs", "3"]
 IN_THREE = ["--trainer.accumulate_grad_batches", "3"]
 VDSR = ["--model.net", "VDSR", "--model.net.channels", "4"]
 IN_PARTS = ["--trainer.callbacks.scheduling", "{0: 2}"]
@@ -312,32 +310,12 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", ["--model.warmup_steps", "-1"], "warmup_steps=-1 must be at least 0"),
         ("fit", ["--model.net.init_args.channels", "-1"], "at least 1, got 1 and -1"),
         ("fit", ["--model.net.init_args.channels", "0"], "at least 1, got 1 and 0"),
-        ("fit", ["--model.net.init_args.scale", "3"], "would do nothing; set --data.scale"),
-        ("fit", ["--model.net.scale=3"], "would do nothing; set --data.scale"),
-        ("fit", ["--config", "scale.yaml"], "scale=3 would do nothing beside data.scale=2"),
-        ("fit", ["--config", "seed.yaml"], "data.seed=5 would do nothing beside seed_everything=0"),
-        ("fit", ["--data", "{seed: 5}"], "--data: data.seed=5 would do nothing beside seed_every"),
-        ("fit", ["--model.net", NET_X3], "--model.net: model.net.init_args.scale=3 would do noth"),
-        ("fit", ["--config", "outer.yaml"], "outer.yaml: data.seed=5 would do nothing beside"),
-        ("fit", ["--data", "deep.yaml"], "more than 50 levels"),
-        ("fit", ["--config", "inner.yaml"], "more than 50 levels"),
-        ("fit", ["--data", "latin.yaml"], "not UTF-8"),
         ("fit", [*CALLBACK, "LearningRateFinder"], "LearningRateFinder does not work here: "),
         ("fit", [*IN_THREE], "batch_size=4 cannot be shared by 1 processes with 3"),
         ("fit", [*VDSR, "--model.engine", "openvino"], "openvino"),
-        ("fit", ["--config", "blank.yaml"], "data.batch_size has no value; give one"),
-        ("fit", ["--config", "void.yaml"], "trainer.accumulate_grad_batches has no value; give"),
-        ("fit", ["--config", "empty.yaml"], "config empty.yaml: empty"),
-        ("fit", ["--config", "comment.yaml"], "config comment.yaml: holds no options"),
-        ("fit", ["--config", "list.yaml"], "config list.yaml: holds no options"),
-        ("fit", [*EPOCHS, "--config", "ten.yaml"], "max_epochs would do nothing: --config ten."),
-        ("fit", ["--model.net.channels=4", "--config=net.yaml"], "channels would do nothing: --"),
-        ("fit", ["--config", "twice.yaml"], "config twice.yaml: 'data' stands twice in the part"),
         ("fit", ["--trainer.gradient_clip_val", "-1"], "gradient_clip_val=-1 does not work here"),
-        ("fit", ["--trainer.max_epochs=3", "-c", "ten.yaml"], "max_epochs would do nothing: --con"),
         ("fit", ["--trainer.default_root_dir", "s3://a/b"], "runs are kept in local folders only"),
         ("fit", ["--data.val_sets", "[other/photos]"], "would both be called photos on the card"),
-        ("fit", ["--config", "open.yaml"], "in open.yaml, line 1"),
         ("fit", ["--model.loss", "MSEKLLoss", KL, "1"], "Option 'kl_weigth' is not accepted (-"),
         ("fit", ["--ckpt_path", "x2"], "no checkpoint at x2; --model.start takes weights"),
         ("fit", [*CALLBACK, "BackboneFinetuning"], "BackboneFinetuning does not work here: "),
@@ -373,26 +351,6 @@ def test_mistakes_give_one_line(tiny, tmp_path, capsys, command, options, messag
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "empty.png").touch()
     shutil.copytree(tmp_path / "photos", tmp_path / "other" / "photos")
-    configs = {
-        "blank": "data:\n  batch_size:\n",
-        "empty": "",
-        "twice": "data:\n  seed: 0\ndata:\n  scale: 2",
-        "comment": "# nothing",
-        "list": "- a\n- b",
-        "ten": "trainer: {max_epochs: 10}",
-        "net": "model: {net: {class_path: FDNN, init_args: {channels: 8}}}",
-        "open": "a: [3",
-        "scale": "model: {net: {init_args: {scale: 3}}}",
-        "seed": "data: {seed: 5}",
-        "part": "seed: 5",
-        "outer": "data: part.yaml",
-        "void": "trainer: {accumulate_grad_batches: }",
-        "deep": "[" * 100_000,
-        "inner": "data: deep.yaml",
-    }
-    for name, content in configs.items():
-        (tmp_path / f"{name}.yaml").write_text(content)
-    (tmp_path / "latin.yaml").write_bytes(b"scale: 2  # \xe9")
     for scale in (2, 3):
         save_weights(FDNN(scale, channels=4), tmp_path / f"x{scale}" / FILE_NAME)
     status = main([command, *tiny, *options])

@@ -12,6 +12,8 @@ from fdnn.weights import FILE_NAME, load_weights
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in (ROOT / "configs").glob("*.yaml") if not p.stem.startswith("sweep"))
+NET_X3 = "{class_path: FDNN, init_args: {channels: 4, scale: 3}}"
+EPOCHS = ["--trainer.max_epochs", "3"]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
@@ -79,6 +81,59 @@ def test_shipped_configs_fit_their_training_images(config: Path, data) -> None:
             with Image.open(path) as image:
                 fits = min(image.size) >= options["patch_size"]
             assert fits or options.get("on_error") == "skip", path
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--model.net.init_args.scale", "3"], "would do nothing; set --data.scale"),
+        (["--model.net.scale=3"], "would do nothing; set --data.scale"),
+        (["--config", "scale.yaml"], "scale=3 would do nothing beside data.scale=2"),
+        (["--config", "seed.yaml"], "data.seed=5 would do nothing beside seed_everything=0"),
+        (["--data", "{seed: 5}"], "--data: data.seed=5 would do nothing beside seed_every"),
+        (["--model.net", NET_X3], "--model.net: model.net.init_args.scale=3 would do noth"),
+        (["--config", "outer.yaml"], "outer.yaml: data.seed=5 would do nothing beside"),
+        (["--data", "deep.yaml"], "more than 50 levels"),
+        (["--config", "inner.yaml"], "more than 50 levels"),
+        (["--data", "latin.yaml"], "not UTF-8"),
+        (["--config", "blank.yaml"], "data.batch_size has no value; give one"),
+        (["--config", "void.yaml"], "trainer.accumulate_grad_batches has no value; give"),
+        (["--config", "empty.yaml"], "config empty.yaml: empty"),
+        (["--config", "comment.yaml"], "config comment.yaml: holds no options"),
+        (["--config", "list.yaml"], "config list.yaml: holds no options"),
+        ([*EPOCHS, "--config", "ten.yaml"], "max_epochs would do nothing: --config ten."),
+        (["--model.net.channels=4", "--config=net.yaml"], "channels would do nothing: --"),
+        (["--config", "twice.yaml"], "config twice.yaml: 'data' stands twice in the part"),
+        (["--trainer.max_epochs=3", "-c", "ten.yaml"], "max_epochs would do nothing: --con"),
+        (["--config", "open.yaml"], "in open.yaml, line 1"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_config_is_one_line(tiny, tmp_path, capsys, options, message) -> None:
+    configs = {
+        "blank": "data:\n  batch_size:\n",
+        "empty": "",
+        "twice": "data:\n  seed: 0\ndata:\n  scale: 2",
+        "comment": "# nothing",
+        "list": "- a\n- b",
+        "ten": "trainer: {max_epochs: 10}",
+        "net": "model: {net: {class_path: FDNN, init_args: {channels: 8}}}",
+        "open": "a: [3",
+        "scale": "model: {net: {init_args: {scale: 3}}}",
+        "seed": "data: {seed: 5}",
+        "part": "seed: 5",
+        "outer": "data: part.yaml",
+        "void": "trainer: {accumulate_grad_batches: }",
+        "deep": "[" * 100_000,
+        "inner": "data: deep.yaml",
+    }
+    for name, content in configs.items():
+        (tmp_path / f"{name}.yaml").write_text(content)
+    (tmp_path / "latin.yaml").write_bytes(b"scale: 2  # \xe9")
+    assert main(["fit", *tiny, *options]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert message in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
