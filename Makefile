@@ -18,7 +18,7 @@ quickstart: setup
 
 # Tests that start and kill programs come first, in processes of their own: after hundreds of other
 # tests, with every native library loaded, a worker has crashed in them.
-PROGRAMS = $(patsubst %,tests/test_%.py,cli dashboards faults fuzz logs nodes runs stops)
+PROGRAMS = tests/test_faults.py tests/test_fuzz.py tests/cli/test_trainer.py tests/training/test_dashboards.py tests/training/test_logs.py tests/training/test_distributed.py tests/training/test_checkpoints.py tests/training/test_signals.py
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 test: setup

@@ -23,8 +23,8 @@ import pooch
 import requests
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fdnn.errors import UserError, one_line
-from fdnn.sets import PUBLISHED, data_root
+from fdnn.data.sets import PUBLISHED, data_root
+from fdnn.files.errors import UserError, one_line
 
 MANIFEST = Path(__file__).with_name("manifest.json")
 

@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fdnn.models.aplus import SIDE, APlus, gradients
-from fdnn.resize import imresize
+from fdnn.images.resize import imresize
+from fdnn.models.baselines.aplus import SIDE, APlus, gradients
 from fitted import main
 from ksvd import ksvd
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fdnn.models.scsr import SIDE, ScSR
-from fdnn.resize import imresize
+from fdnn.images.resize import imresize
+from fdnn.models.baselines.scsr import SIDE, ScSR
 from fitted import main
 from ksvd import ksvd
 

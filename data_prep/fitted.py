@@ -13,21 +13,21 @@ from typing import Any
 
 from torch import Tensor
 
-from fdnn.card import PAGE_NAME, check_free, page
-from fdnn.errors import ImageError, UserError, one_line
-from fdnn.evaluation import score
+from fdnn.data.sets import ImageSet, find_set
+from fdnn.evaluation.metrics import SetScores
+from fdnn.evaluation.published import method
+from fdnn.evaluation.report import JSON_NAME, as_json
+from fdnn.evaluation.score import score
 from fdnn.files.digest import sha256
-from fdnn.images import read_image
-from fdnn.luma import luma, modcrop, plane
-from fdnn.metrics import SetScores
+from fdnn.files.errors import ImageError, UserError, one_line
+from fdnn.files.provenance import RECORD_NAME, git_commit, hardware, versions
+from fdnn.images.io import read_image
+from fdnn.images.luma import luma, modcrop, plane
+from fdnn.inference.pretrained import SHIPPED
 from fdnn.models import Network
 from fdnn.models.network import MAX_SCALE
-from fdnn.pretrained import SHIPPED
-from fdnn.provenance import RECORD_NAME, git_commit, hardware, versions
-from fdnn.published import method
-from fdnn.report import JSON_NAME, as_json
-from fdnn.sets import ImageSet, find_set
-from fdnn.weights import FILE_NAME, save_weights
+from fdnn.models.weights import FILE_NAME, save_weights
+from fdnn.training.card import PAGE_NAME, check_free, page
 
 #: Sets that fitted weights are scored on, where they are there.
 TEST_SETS = ("Set5", "Set14", "B100")
@@ -165,7 +165,7 @@ def card(folder: Path, origin: dict[str, Any], benchmark: dict[str, Any], depart
     Args:
         folder: Of the weights.
         origin: Of :func:`record`.
-        benchmark: Of :func:`fdnn.report.as_json`.
+        benchmark: Of :func:`fdnn.evaluation.report.as_json`.
         departures: As a Markdown list.
 
     Returns:

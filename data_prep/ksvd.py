@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fdnn.errors import UserError
-from fdnn.pursuit import pursue
+from fdnn.files.errors import UserError
+from fdnn.models.baselines.pursuit import pursue
 
 #: An atom used by fewer signals than this is replaced.
 FEWEST = 4

@@ -15,10 +15,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from fdnn.errors import UserError, one_line
-from fdnn.images import list_images, read_image, write_image
-from fdnn.luma import modcrop
-from fdnn.resize import shrink
+from fdnn.files.errors import UserError, one_line
+from fdnn.images.io import list_images, read_image, write_image
+from fdnn.images.luma import modcrop
+from fdnn.images.resize import shrink
 
 
 @one_line

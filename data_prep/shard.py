@@ -14,8 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fdnn.errors import one_line
-from fdnn.shards import write_shards
+from fdnn.data.shards import write_shards
+from fdnn.files.errors import one_line
 
 
 @one_line

@@ -2,7 +2,7 @@
 
 import sys
 
-from fdnn.commands import main
+from fdnn.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

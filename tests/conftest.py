@@ -10,9 +10,9 @@ import pytest
 import yaml
 from PIL import Image
 
-from fdnn.callbacks import Throughput
-from fdnn.images import list_images
-from fdnn.pairs import PairStore
+from fdnn.data.pairs import PairStore
+from fdnn.images.io import list_images
+from fdnn.training.callbacks import Throughput
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "data_prep"))
@@ -96,7 +96,7 @@ def tiny(photos, tmp_path, monkeypatch) -> list[str]:
             "log_every_n_steps": 1,
             "callbacks": [
                 {
-                    "class_path": "fdnn.averaging.MovingAverage",
+                    "class_path": "fdnn.training.averaging.MovingAverage",
                     "init_args": {"decay": 0.5},
                 },
                 {
@@ -107,8 +107,8 @@ def tiny(photos, tmp_path, monkeypatch) -> list[str]:
                         "save_on_train_epoch_end": True,
                     },
                 },
-                {"class_path": "fdnn.callbacks.Throughput", "init_args": {"every": 1}},
-                {"class_path": "fdnn.callbacks.PictureStrips"},
+                {"class_path": "fdnn.training.callbacks.Throughput", "init_args": {"every": 1}},
+                {"class_path": "fdnn.training.callbacks.PictureStrips"},
             ],
         },
     }

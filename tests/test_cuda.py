@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 
 import fdnn
-from fdnn.cli import main
-from fdnn.inference import full_float32
+from fdnn.cli.trainer import main
+from fdnn.data.teachers import Teachers
+from fdnn.inference.tiles import full_float32
 from fdnn.models import FDNN, FDNNDeep, FDNNPlus, Network
 from fdnn.models.literal import LiteralFDNN
-from fdnn.optim import MuonAdam
-from fdnn.teachers import Teachers
-from fdnn.weights import FILE_NAME, load, save_weights
+from fdnn.models.weights import FILE_NAME, load, save_weights
+from fdnn.training.optim import MuonAdam
 
 ROOT = Path(__file__).parents[1]
 GPU = ["--trainer.accelerator", "gpu", "--trainer.devices", "1"]
@@ -73,7 +73,7 @@ def test_images_come_out_as_on_the_processor(trained, random) -> None:
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
 def test_training(precision, tiny, tmp_path) -> None:
     """With Muon, averaged weights and clipped gradients; a resumed run goes on."""
-    muon = ["--model.optimizer", "fdnn.optim.MuonAdam", "--model.compile", "true"]
+    muon = ["--model.optimizer", "fdnn.training.optim.MuonAdam", "--model.compile", "true"]
     muon += ["--trainer.gradient_clip_val", "1", "--data.num_workers", "1"]
     fit = ["fit", *tiny, *GPU, *muon, "--data.steps_per_epoch", "20"]
     assert main([*fit, "--trainer.precision", precision]) == 0

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fdnn.callbacks import Throughput
-from fdnn.cli import main
-from fdnn.weights import FILE_NAME, load
+from fdnn.cli.trainer import main
+from fdnn.models.weights import FILE_NAME, load
+from fdnn.training.callbacks import Throughput
 
 MOUNT = ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs"]
 

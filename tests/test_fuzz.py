@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fdnn.cli import main
-from fdnn.errors import ImageError, UserError
-from fdnn.images import read_picture
+from fdnn.cli.trainer import main
+from fdnn.files.errors import ImageError, UserError
+from fdnn.images.io import read_picture
 from fetch import read_manifest
 
 ROOT = Path(__file__).parents[1]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from fdnn.evaluation.published import TABLE_3, best
 from fdnn.files.digest import sha256
-from fdnn.published import TABLE_3, best
-from fdnn.weights import FILE_NAME
+from fdnn.models.weights import FILE_NAME
 
 ROOT = Path(__file__).parents[1]
 SETS = ("Set5", "Set14", "B100")

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fdnn.api import upscale
-    from fdnn.pretrained import load
+    from fdnn.inference.api import upscale
+    from fdnn.inference.pretrained import load
 
 __all__ = ["load", "upscale"]
 
@@ -20,11 +20,11 @@ __all__ = ["load", "upscale"]
 def __getattr__(name: str) -> Any:
     # On demand, so that importing a part of the package loads that part only.
     if name == "upscale":
-        from fdnn.api import upscale
+        from fdnn.inference.api import upscale
 
         return upscale
     if name == "load":
-        from fdnn.pretrained import load
+        from fdnn.inference.pretrained import load
 
         return load
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fdnn.errors import UserError
-from fdnn.sets import PUBLISHED
+from fdnn.data.sets import PUBLISHED
+from fdnn.files.errors import UserError
 from fetch import Bounded, fetch, main, read_manifest
 
 FILES = {f"{i}.png": bytes([i]) * 50_000 for i in range(6)}

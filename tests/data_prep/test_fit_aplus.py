@@ -8,12 +8,12 @@ from PIL import Image
 
 import fit_aplus
 import fit_scsr
-from fdnn.evaluation import score
+from fdnn.data.sets import find_set
+from fdnn.evaluation.report import JSON_NAME
+from fdnn.evaluation.score import score
 from fdnn.files.digest import sha256
 from fdnn.models import APlus, Bicubic
-from fdnn.report import JSON_NAME
-from fdnn.sets import find_set
-from fdnn.weights import FILE_NAME, load
+from fdnn.models.weights import FILE_NAME, load
 from fitted import SMALLEST, card, hr_images, main
 
 

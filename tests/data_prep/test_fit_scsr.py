@@ -4,10 +4,10 @@ import pytest
 import torch
 
 import fit_scsr
-from fdnn.evaluation import score
+from fdnn.data.sets import find_set
+from fdnn.evaluation.score import score
 from fdnn.models import Bicubic, ScSR
-from fdnn.sets import find_set
-from fdnn.weights import load
+from fdnn.models.weights import load
 from fitted import hr_images, main
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fdnn.errors import UserError
+from fdnn.files.errors import UserError
 from ksvd import ksvd
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fdnn.images import read_image
+from fdnn.images.io import read_image
 from make_lr import main
 
 

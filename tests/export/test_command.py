@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from fdnn.engines import Engined
+from fdnn.data.sets import find_set
 from fdnn.export import command as export
 from fdnn.export.graphs import build
 from fdnn.export.parity import Run, on_images, on_noise, reference, runner
 from fdnn.files.digest import sha256
-from fdnn.inference import upscale_luma, upscale_pixels
+from fdnn.inference.engines import Engined
+from fdnn.inference.tiles import upscale_luma, upscale_pixels
 from fdnn.models import FDNN, Bicubic
-from fdnn.sets import find_set
-from fdnn.weights import FILE_NAME, load, save_weights
+from fdnn.models.weights import FILE_NAME, load, save_weights
 
 CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 

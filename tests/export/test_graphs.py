@@ -3,9 +3,9 @@ import pytest
 import torch
 
 from fdnn.export.graphs import RGB, Luma, build
-from fdnn.luma import rgb_to_ycbcr, ycbcr_to_rgb
+from fdnn.images.luma import rgb_to_ycbcr, ycbcr_to_rgb
+from fdnn.images.resize import imresize
 from fdnn.models import FDNN
-from fdnn.resize import imresize
 
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 5), (4, 4), (33, 50)]
 

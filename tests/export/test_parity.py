@@ -4,12 +4,12 @@ import pytest
 import torch
 from PIL import Image
 
-from fdnn.errors import ImageError, UserError
-from fdnn.evaluation import score
+from fdnn.data.sets import find_set
+from fdnn.evaluation.score import score
 from fdnn.export.graphs import build
 from fdnn.export.parity import SIZES, on_images, on_noise, reference
+from fdnn.files.errors import ImageError, UserError
 from fdnn.models import FDNN, Bicubic
-from fdnn.sets import find_set
 
 
 @pytest.fixture

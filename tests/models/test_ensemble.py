@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fdnn.inference import upscale_luma
+from fdnn.inference.tiles import upscale_luma
 from fdnn.models import FDNN, Bicubic
 from fdnn.models.ensemble import SelfEnsemble, dihedral, undo_dihedral
 

@@ -2,8 +2,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fdnn.images.resize import imresize
 from fdnn.models import Bicubic, FDNNDeep
-from fdnn.resize import imresize
 
 
 def deconvolved(layer: nn.ConvTranspose2d, x: Tensor, crop: int = 0) -> Tensor:

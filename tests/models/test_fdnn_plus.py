@@ -3,9 +3,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fdnn.images.resize import imresize
 from fdnn.models import Bicubic
 from fdnn.models.fdnn_plus import FDNNPlus
-from fdnn.resize import imresize
 
 
 def test_facts() -> None:

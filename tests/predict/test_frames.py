@@ -6,8 +6,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from fdnn.errors import ImageError, UserError
-from fdnn.files.metadata import Metadata
+from fdnn.files.errors import ImageError, UserError
+from fdnn.images.metadata import Metadata
 from fdnn.models import Bicubic
 from fdnn.predict.frames import Series, inspect, is_series, read_frames, write_frames
 from fdnn.predict.magnify import magnify_file

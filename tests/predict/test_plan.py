@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from fdnn.errors import UserError
+from fdnn.files.errors import UserError
 from fdnn.predict.plan import plan
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fdnn.errors import ImageError, UserError
+from fdnn.files.errors import ImageError, UserError
 from fdnn.models import Bicubic
 from fdnn.predict.magnify import magnify_file
 from fdnn.predict.video import _magnified, _video_stream

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from fdnn.demo import limits
 from fdnn.demo.handlers import find_networks
-from fdnn.errors import UserError, one_line
-from fdnn.pretrained import SHIPPED
+from fdnn.files.errors import UserError, one_line
+from fdnn.inference.pretrained import SHIPPED
 
 
 def serve(host: str, port: int, weights: Path) -> None:

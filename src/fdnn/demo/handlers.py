@@ -10,20 +10,20 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from fdnn.data.sets import ImageSet
 from fdnn.demo import limits
-from fdnn.engines import Engined
-from fdnn.errors import UserError
-from fdnn.evaluation import score
+from fdnn.evaluation.score import score
+from fdnn.files.errors import UserError
 from fdnn.files.home import expanded
-from fdnn.files.metadata import Metadata
-from fdnn.files.modes import Array
-from fdnn.images import read_picture, write_image
-from fdnn.inference import upscale_luma, upscale_pixels
-from fdnn.luma import luma, modcrop, split_alpha
+from fdnn.images.io import read_picture, write_image
+from fdnn.images.luma import luma, modcrop, split_alpha
+from fdnn.images.metadata import Metadata
+from fdnn.images.pillow import Array
+from fdnn.images.resize import shrink
+from fdnn.inference.engines import Engined
+from fdnn.inference.tiles import upscale_luma, upscale_pixels
 from fdnn.models import Bicubic, Network
-from fdnn.resize import shrink
-from fdnn.sets import ImageSet
-from fdnn.weights import FILE_NAME, load
+from fdnn.models.weights import FILE_NAME, load
 
 #: Side of the enlarged detail of a comparison, in pixels, and how many times it is enlarged.
 DETAIL = 96
@@ -122,8 +122,8 @@ class Compared:
 def compare(path: Path, net: Network, folder: Path) -> Compared:
     """Shrink an image file as MATLAB does, magnify it again, and score that.
 
-    The scores are those of :mod:`fdnn.evaluation`, to the digit. The pictures are made in
-    colour from an LR image rounded to 8 bits, as :mod:`fdnn.pictures` does.
+    The scores are those of :mod:`fdnn.evaluation.score`, to the digit. The pictures are made in
+    colour from an LR image rounded to 8 bits, as :mod:`fdnn.evaluation.strips` does.
 
     Args:
         path: The upload, the HR image.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from fdnn.errors import ImageError
+from fdnn.files.errors import ImageError
 
 MAX_BYTES = 20 * 2**20
 #: Of the larger image: the result when magnifying, the upload when comparing.

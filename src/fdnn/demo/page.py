@@ -9,12 +9,12 @@ from typing import Any
 
 import gradio as gr
 
+from fdnn.data.sets import SAMPLE_PHOTOS, find_set
 from fdnn.demo import limits
 from fdnn.demo.handlers import Compared, Magnified, compare, magnify
-from fdnn.errors import UserError
-from fdnn.images import EXTENSIONS
+from fdnn.files.errors import UserError
+from fdnn.images.io import EXTENSIONS
 from fdnn.models import Network
-from fdnn.sets import SAMPLE_PHOTOS, find_set
 
 TITLE = "FDNN super-resolution"
 #: Uploads and results are deleted after so many seconds, looked at so often.

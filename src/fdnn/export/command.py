@@ -21,15 +21,15 @@ from typing import get_args
 import torch
 from torch.export import Dim, ExportedProgram
 
-from fdnn.errors import UserError, first_line, one_line
+from fdnn.data.sets import ImageSet, find_set
 from fdnn.export import parity
 from fdnn.export.graphs import Graph, Precision, build
 from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
+from fdnn.files.errors import UserError, first_line, one_line
 from fdnn.models import FDNN, Network
-from fdnn.models.polyphase import REACH
-from fdnn.sets import ImageSet, find_set
-from fdnn.weights import describe, find_weights, load
+from fdnn.models.layers.polyphase import REACH
+from fdnn.models.weights import describe, find_weights, load
 
 FORMATS = ("onnx", "pt2")
 #: ONNX operator set: old enough for runtimes since 2023, and what PyTorch's exporter speaks.
@@ -155,7 +155,7 @@ def export(
     The file appears whole and compared, or not at all.
 
     Args:
-        weights: See :func:`fdnn.weights.find_weights`.
+        weights: See :func:`fdnn.models.weights.find_weights`.
         output: ``.onnx`` or ``.pt2``; its folder is created.
         graph: ``luma`` or ``rgb``.
         precision: ``fp32`` or ``fp16``.

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fdnn.files.modes import Array
-from fdnn.luma import rgb_to_ycbcr, ycbcr_to_rgb
+from fdnn.images.luma import rgb_to_ycbcr, ycbcr_to_rgb
+from fdnn.images.pillow import Array
+from fdnn.inference.convolutional import ConvolutionalFDNN
 from fdnn.models import FDNN
-from fdnn.models.convolutional import ConvolutionalFDNN
-from fdnn.models.polyphase import PolyphaseBicubic
+from fdnn.models.layers.polyphase import PolyphaseBicubic
 
 Graph = Literal["luma", "rgb"]
 Precision = Literal["fp32", "fp16"]

@@ -1,7 +1,7 @@
 """Does an exported file compute what the network computes?
 
 The reference is the network in PyTorch as it was trained, and for colour NumPy's and
-:mod:`fdnn.resize`'s double precision: nothing of :mod:`fdnn.export.graphs`.
+:mod:`fdnn.images.resize`'s double precision: nothing of :mod:`fdnn.export.graphs`.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fdnn.errors import ImageError, UserError
-from fdnn.evaluation import BenchmarkImages
+from fdnn.data.sets import ImageSet
+from fdnn.evaluation.metrics import psnr, shave, to_8_bit
+from fdnn.evaluation.score import BenchmarkImages
 from fdnn.export.graphs import Graph
-from fdnn.images import read_image
-from fdnn.luma import luma, modcrop, rgb_to_ycbcr, split_alpha, ycbcr_to_rgb
-from fdnn.metrics import psnr, shave, to_8_bit
+from fdnn.files.errors import ImageError, UserError
+from fdnn.images.io import read_image
+from fdnn.images.luma import luma, modcrop, rgb_to_ycbcr, split_alpha, ycbcr_to_rgb
+from fdnn.images.resize import imresize
 from fdnn.models import Network
-from fdnn.resize import imresize
-from fdnn.sets import ImageSet
 
 Run = Callable[[Tensor], Tensor]
 
@@ -39,7 +39,7 @@ class Difference(NamedTuple):
         largest: Largest absolute difference of all values, for values in [0, 1].
         psnr: Between the two, dB with a peak of 1; infinite if they are equal.
         hr: PSNR to HR of the reference and of the exported file, dB, under the protocol of
-            :mod:`fdnn.metrics`; nothing where there is no HR.
+            :mod:`fdnn.evaluation.metrics`; nothing where there is no HR.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""What image files hold beside pixels, and how they are written: for :mod:`fdnn.images`."""
+"""What image files hold beside pixels, and how they are written: for :mod:`fdnn.images.io`."""

@@ -38,7 +38,7 @@ class SelfEnsemble(Network):
     own: save and load the network inside.
 
     Args:
-        net: Any network of :mod:`fdnn.models`, or an engine of :mod:`fdnn.engines`.
+        net: Any network of :mod:`fdnn.models`, or an engine of :mod:`fdnn.inference.engines`.
     """
 
     def __init__(self, net: Network) -> None:

@@ -32,7 +32,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fdnn.models.deconv import SameDeconv, UpDeconv, glorot, up_and_fuse
+from fdnn.models.layers.deconv import SameDeconv, UpDeconv, glorot, up_and_fuse
 from fdnn.models.network import Network
 
 #: Kernel sizes of the eight restoration layers by scale (Sec. 4.1.5; scale 2 is ours).

@@ -1,7 +1,7 @@
 """FDNN deep: FDNN plus, wider and without a limit of ten layers, to teach the others.
 
 A variant of ours, not in the paper. What it makes of the training images becomes the target of FDNN
-and FDNN plus (:mod:`fdnn.teachers`), whose passes take a sixth of the time of its own::
+and FDNN plus (:mod:`fdnn.data.teachers`), whose passes take a sixth of the time of its own::
 
     lr --- 3x3 --(3x3 -- 3x3)+-- ... --(3x3 -- 3x3)+-- N x N --- 1x1 --(+)-- sr
      |                                               stride N           |
@@ -20,10 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fdnn.models.deconv import SameDeconv, UpDeconv, glorot, up_and_fuse
 from fdnn.models.fdnn_plus import BLOCK
+from fdnn.models.layers.deconv import SameDeconv, UpDeconv, glorot, up_and_fuse
+from fdnn.models.layers.polyphase import REACH, PolyphaseBicubic
 from fdnn.models.network import Network
-from fdnn.models.polyphase import REACH, PolyphaseBicubic
 
 #: The fraction.
 SHARE = 0.2

@@ -27,10 +27,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fdnn.models.deconv import SameDeconv, UpDeconv, glorot, up_and_fuse
 from fdnn.models.fdnn import Enhancement
+from fdnn.models.layers.deconv import SameDeconv, UpDeconv, glorot, up_and_fuse
+from fdnn.models.layers.polyphase import REACH, PolyphaseBicubic
 from fdnn.models.network import Network
-from fdnn.models.polyphase import REACH, PolyphaseBicubic
 
 #: Outputs of the N x N layer for each LR pixel: N**2 pixels times its filters.
 BLOCK = 576

@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fdnn.errors import ImageError, UserError
-from fdnn.files import metadata
-from fdnn.files.metadata import Metadata
-from fdnn.files.modes import Array, from_pillow
-from fdnn.images import (
+from fdnn.files.errors import ImageError, UserError
+from fdnn.images import metadata
+from fdnn.images.io import (
     MAX_PIXELS,
     check_format,
     check_pixels,
@@ -23,6 +21,8 @@ from fdnn.images import (
     open_image,
     writing,
 )
+from fdnn.images.metadata import Metadata
+from fdnn.images.pillow import Array, from_pillow
 
 ANIMATIONS = frozenset({".gif", ".webp", ".png"})
 PAGES = frozenset({".tif", ".tiff"})
@@ -95,7 +95,7 @@ def read_frames(path: Path, max_pixels: int = MAX_PIXELS) -> Iterator[Array]:
         max_pixels: Refuse images with more pixels.
 
     Yields:
-        Pixels as :func:`fdnn.images.read_image` returns them.
+        Pixels as :func:`fdnn.images.io.read_image` returns them.
 
     Raises:
         ImageError: If one of them is damaged or too large.

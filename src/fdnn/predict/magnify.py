@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from fdnn.files.modes import Array
-from fdnn.images import MAX_PIXELS, check_format, read_picture, write_image
-from fdnn.inference import upscale_pixels
+from fdnn.images.io import MAX_PIXELS, check_format, read_picture, write_image
+from fdnn.images.pillow import Array
+from fdnn.inference.tiles import upscale_pixels
 from fdnn.models import Network
 from fdnn.predict import frames
 from fdnn.predict.video import VIDEOS, magnify_video

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fdnn.errors import UserError
+from fdnn.files.errors import UserError
 from fdnn.files.home import expanded, real
-from fdnn.images import EXTENSIONS
+from fdnn.images.io import EXTENSIONS
 from fdnn.predict.video import VIDEOS
 
 

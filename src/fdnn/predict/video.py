@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fdnn.errors import ImageError, UserError
 from fdnn.files.atomic import replacing
-from fdnn.files.modes import Array
-from fdnn.files.whole import video_ends_early
-from fdnn.images import MAX_PIXELS, check_pixels
+from fdnn.files.errors import ImageError, UserError
+from fdnn.images.io import MAX_PIXELS, check_pixels
+from fdnn.images.pillow import Array
+from fdnn.images.truncated import video_ends_early
 
 if TYPE_CHECKING:
     import av

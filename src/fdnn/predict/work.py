@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from fdnn.errors import UserError, words
-from fdnn.images import MAX_PIXELS
+from fdnn.files.errors import UserError, words
+from fdnn.images.io import MAX_PIXELS
 from fdnn.models import Network
 from fdnn.predict.magnify import Track, magnify_file, untracked
 

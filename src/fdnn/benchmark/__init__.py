@@ -1,1 +1,0 @@
-"""How fast training and inference run here: ``python -m fdnn.benchmark --help``."""

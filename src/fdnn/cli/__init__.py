@@ -1,0 +1,1 @@
+"""What a person types: the table of commands, the Trainer's commands, reading configs."""

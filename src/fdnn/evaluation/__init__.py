@@ -1,0 +1,1 @@
+"""The evaluation protocol, scores, and what is reported of them."""

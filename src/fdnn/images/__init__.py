@@ -1,0 +1,1 @@
+"""Reading, writing, converting and resizing images."""

@@ -1,0 +1,1 @@
+"""Upscaling images with trained networks."""

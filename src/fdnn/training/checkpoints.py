@@ -1,0 +1,219 @@
+"""The folder of a training run: where it is, its checkpoints, and what goes wrong with them."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from safetensors.torch import save
+from torch import Tensor
+from torch.optim import Optimizer
+
+from fdnn.files.atomic import replacing
+from fdnn.files.errors import UserError
+from fdnn.files.provenance import RECORD_NAME
+from fdnn.models import Network
+from fdnn.models.weights import FILE_NAME, check_network, read_weights
+
+log = logging.getLogger(__name__)
+
+LAST = "last.ckpt"
+#: Key of a ``.ckpt`` for the parts that the batch of a step is taken in.
+PARTS_KEY = "accumulate_grad_batches"
+
+
+def run_folder(trainer: pl.Trainer) -> Path:
+    """Return the folder of this run's logs, the first logger's; without one the Trainer's root.
+
+    Unlike ``Trainer.log_dir`` this waits for no other process: the folder's number is known to all
+    once :class:`fdnn.training.callbacks.RunRecord` has shared it, and to the first one before.
+    """
+    logger = trainer.logger
+    folder = getattr(logger, "log_dir", None) or getattr(logger, "save_dir", None)
+    return Path(folder or trainer.default_root_dir)
+
+
+class SafeCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints so that an intact one exists at any moment.
+
+    A checkpoint is written beside its place, brought to the disk, and renamed; the one that was
+    there is kept as ``NAME.previous.ckpt``. A kill while writing, a full disk, or later damage to
+    the newest file each leave one to go on from.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
+    ) -> None:
+        """See the class.
+
+        Args:
+            checkpoint: What Lightning wants kept.
+            path: Where.
+            storage_options: Of remote file systems; passed on.
+
+        Raises:
+            UserError: If the file cannot be written.
+        """
+        if "://" in str(path):  # a remote file system replaces whole objects by itself
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        target = Path(path)
+        partial = target.with_name(target.name + ".partial")
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with partial.open("wb") as file:
+                file.write(content.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            if target.exists():
+                target.replace(target.with_name(f"{target.stem}.previous.ckpt"))
+            partial.replace(target)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            kept = f"; {target} is the one before" if target.exists() else ""
+            raise UserError(
+                f"checkpoint cannot be written to {target} ({error.strerror or error}); make room "
+                f"or choose another --trainer.default_root_dir, then --ckpt_path last{kept}"
+            ) from None
+
+
+def _folders(root: Path) -> list[Path]:
+    """List the folders of a config's runs, the newest first."""
+    found = [p for p in root.glob("version_*") if p.name.removeprefix("version_").isdigit()]
+    return sorted(found, key=lambda p: int(p.name.removeprefix("version_")), reverse=True)
+
+
+def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
+    """Find the newest checkpoint below a run's folder that can be read.
+
+    Clocks are not asked: it is the one after the most steps in the folder with the highest
+    number that has any.
+
+    Returns:
+        The file, and what is wrong with newer ones or newer runs, a line each.
+
+    Raises:
+        UserError: If there is none.
+    """
+    damaged: list[str] = []
+    for folder in _folders(root):
+        intact, known = [], len(damaged)
+        for path in sorted(folder.glob("checkpoints/**/*.ckpt")):
+            try:
+                read_weights(path)
+                steps = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
+            except UserError as error:
+                damaged.append(str(error))
+            except KeyError:
+                damaged.append(f"{path}: holds no state of a training")
+            else:
+                intact.append((steps, path))
+        begun, finished = ((folder / name).is_file() for name in (RECORD_NAME, FILE_NAME))
+        # One that was finished without a checkpoint had no step to make: it went on from another's.
+        if not intact and len(damaged) == known and begun and not finished:
+            damaged.append(f"{folder}: ended before its first checkpoint")
+        if intact:
+            return max(intact, key=lambda each: (each[0], each[1].name == LAST))[1], damaged
+    reason = "; ".join(damaged) or f"no {LAST} below {root}"
+    raise UserError(f"nothing to resume: {reason}; leave --ckpt_path out to start anew")
+
+
+def check_resumable(
+    path: Path, net: Network, optimizer: Optimizer, parts: int, epochs: int | None = None
+) -> int:
+    """Find out whether a training can go on from a checkpoint.
+
+    Of the optimizer, the learning rates alone may change; a warning names other changes, which
+    have no effect.
+
+    Args:
+        path: A Lightning ``.ckpt``.
+        net: The network that is to be trained.
+        optimizer: Of its parameters.
+        parts: ``accumulate_grad_batches``.
+        epochs: ``max_epochs``; -1 or None without end.
+
+    Returns:
+        The optimizer steps that it has made.
+
+    Raises:
+        UserError: If the checkpoint holds weights alone, is of another network or optimizer, or
+            from inside an epoch of which steps had another number of parts, or has more epochs
+            behind it than there shall be.
+    """
+    description, _ = read_weights(path)
+    check_network(net, description, path)
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    states = content.get("optimizer_states")
+    if not states or "param_groups" not in states[0] or "loops" not in content:
+        raise UserError(
+            f"{path}: holds weights, but no state of their training; --model.start begins with them"
+        )
+    done = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    if epochs is not None and 0 <= epochs < done:
+        raise UserError(f"{path}: has {done} epochs behind it; set --trainer.max_epochs higher")
+    before = content.get(PARTS_KEY, parts)
+    if before != parts and not _at_an_epochs_end(content):
+        raise UserError(
+            f"{path}: was written inside an epoch with accumulate_grad_batches={before}, and "
+            f"cannot go on with {parts} before the epoch ends"
+        )
+    if _options(states[0]["param_groups"]) != _options(optimizer.param_groups):
+        raise UserError(
+            f"{path}: is of a run with another optimizer than {type(optimizer).__name__}; go on "
+            "with the config that began it"
+        )
+    for group, begun in zip(optimizer.param_groups, states[0]["param_groups"], strict=True):
+        for name in sorted(group.keys() - {"params", "lr", "initial_lr"}):
+            here, there = (
+                list(value) if isinstance(value, tuple) else value
+                for value in (group[name], begun[name])
+            )
+            if here != there:
+                log.warning(
+                    "%s=%s of the optimizer stays, with which the run began, not %s",
+                    name,
+                    there,
+                    here,
+                )
+    return int(content["global_step"])
+
+
+def _at_an_epochs_end(checkpoint: dict[str, Any]) -> bool:
+    progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+    return bool(progress["is_last_batch"])
+
+
+def _options(groups: list[dict[str, Any]]) -> list[tuple[set[str], int]]:
+    """Tell optimizers apart by what they keep for each group of parameters."""
+    return [(set(group) - {"initial_lr"}, len(group["params"])) for group in groups]
+
+
+def set_aside(trainer: pl.Trainer, lr: Tensor, hr: Tensor, batch_idx: int) -> Path:
+    """Keep a batch that made the loss NaN or infinite, to be looked at.
+
+    Args:
+        trainer: Of the run.
+        lr: LR patches ``(n, 1, h, w)``.
+        hr: HR patches.
+        batch_idx: Of the epoch; says which part of a step it is, if gradients are accumulated.
+
+    Returns:
+        The safetensors file, with entries ``lr`` and ``hr``.
+    """
+    parts = trainer.accumulate_grad_batches
+    part = f"_part{batch_idx % parts + 1}" if parts > 1 else ""
+    step, rank = trainer.global_step + 1, trainer.global_rank
+    file = run_folder(trainer) / f"nonfinite_step{step}{part}_rank{rank}.safetensors"
+    batch = {"lr": lr.detach().cpu().contiguous(), "hr": hr.detach().cpu().contiguous()}
+    with replacing(file) as temporary:
+        temporary.write_bytes(save(batch))
+    return file

@@ -1,0 +1,86 @@
+import functools
+from types import SimpleNamespace
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from fdnn.models import FDNN, Bicubic
+from fdnn.training.losses import PixelLoss
+from fdnn.training.module import SuperResolution
+
+
+def test_default_optimizer_is_the_papers() -> None:
+    optimizer = SuperResolution(FDNN(2, channels=2)).optimizer([nn.Parameter(torch.zeros(1))])
+    assert isinstance(optimizer, torch.optim.Adam)
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["betas"], group["eps"]) == (0.001, (0.9, 0.999), 1e-8)
+
+
+def test_schedules() -> None:
+    class Trainer:
+        estimated_stepping_batches = 100
+
+    model = SuperResolution(FDNN(2, channels=2), schedule="cosine", warmup_steps=9, final_lr=0.1)
+    model._trainer = Trainer()
+    factors = [model._lr_factor(step) for step in (0, 4, 50, 100)]
+    assert factors == [pytest.approx(x, abs=1e-2) for x in (0.1, 0.5, 0.55, 0.1)]
+    constant = SuperResolution(FDNN(2, channels=2))
+    assert [constant._lr_factor(step) for step in (0, 10_000)] == [1, 1]
+
+
+def test_evaluation_ignores_training_precision() -> None:
+    model = SuperResolution(FDNN(2, channels=8), PixelLoss())
+    seen = []
+    lr, hr = torch.rand(1, 1, 20, 20), torch.rand(1, 1, 40, 40).double() * 255
+    batch = {"index": torch.tensor([0]), "lr": lr, "hr": hr}
+    model.scores = [SimpleNamespace(update=lambda index, sr, hr: seen.append(sr))]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        model.validation_step(batch, 0)
+    assert seen[0].dtype == torch.float32
+    assert torch.equal(seen[0], 255 * model.net(lr).detach())
+
+
+def test_bicubic_can_be_evaluated_without_parameters() -> None:
+    assert SuperResolution(Bicubic(3)).scale == 3
+
+
+def test_channels_last_changes_nothing() -> None:
+    torch.manual_seed(0)
+    net = FDNN(3, channels=8)
+    lr = torch.rand(2, 1, 9, 8)
+    plain = functools.reduce(lambda x, f: f(x), [net], lr).detach()
+    assert torch.allclose(SuperResolution(net)(lr), plain, atol=1e-6)
+
+
+def test_pixels_that_do_not_count_teach_nothing() -> None:
+    lr, hr = torch.rand(2, 1, 8, 8), torch.rand(2, 1, 16, 16)
+    counts = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    counts[0, :, 2:, :5] = True
+    large = counts.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+    class Data(pl.LightningDataModule):
+        train_scales = (2,)
+        steps_per_epoch = 1
+
+        def __init__(self, hr: Tensor) -> None:
+            super().__init__()
+            self.hr = hr
+
+        def train_dataloader(self) -> DataLoader:
+            return DataLoader([(lr, self.hr, counts)], batch_size=None)
+
+    def learn(hr: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        sgd = functools.partial(torch.optim.SGD, lr=1.0)
+        model = SuperResolution(FDNN(2, channels=4), PixelLoss(), sgd)
+        options = {"logger": False, "enable_checkpointing": False, "accelerator": "cpu"}
+        quiet = {"enable_progress_bar": False, "enable_model_summary": False}
+        pl.Trainer(max_epochs=2, **options, **quiet).fit(model, datamodule=Data(hr))
+        return torch.cat([p.detach().flatten() for p in model.net.parameters()])
+
+    learned = learn(hr)
+    assert torch.equal(learn(torch.where(large, hr, 0)), learned)
+    assert not torch.allclose(learn(torch.where(large, 0, hr)), learned)

@@ -1,0 +1,1 @@
+"""How fast training and inference run here: ``python -m tools.benchmark --help``."""
