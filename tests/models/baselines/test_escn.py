@@ -96,3 +96,17 @@ def test_members_side_by_side_train_as_one_by_one() -> None:
     torch.testing.assert_close(*results)
     assert len(gradients[0]) == len(list(net.parameters()))
     torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-4)
+
+
+def test_a_black_patch_in_half_precision() -> None:
+    net = randomised(2).train()
+    lr = torch.rand(2, 1, 10, 10)
+    lr[0] = 0
+    gradients = []
+    for half in (False, True):
+        net.zero_grad()
+        with torch.autocast("cpu", torch.float16, enabled=half):
+            sr = net(lr)
+        (sr.float() - 1).square().mean().backward()
+        gradients.append(torch.cat([p.grad.flatten() for p in net.parameters()]))
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=0.02, atol=1e-4)

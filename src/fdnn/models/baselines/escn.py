@@ -107,10 +107,11 @@ def mean_detail(members: Sequence[SCN], image: Tensor) -> Tensor:
     m, atoms = len(members), members[0].encode.out_channels
     filters = torch.cat([scn.describe.weight for scn in members])
     filters = filters - filters.mean(dim=(2, 3), keepdim=True)
-    maps = F.conv2d(replicate(image, 2 * (SIDE // 2)), filters)
-    energy = torch.stack([one.sum(dim=1) for one in maps.square().chunk(m, dim=1)], dim=1)
-    energy = F.avg_pool2d(energy, SIDE, stride=1) * SIDE**2
-    contrast = (energy + 1e-12).sqrt()
+    with torch.autocast(image.device.type, enabled=False):  # 1e-12 is 0 in float16
+        maps = F.conv2d(replicate(image, 2 * (SIDE // 2)), filters)
+        energy = torch.stack([one.sum(dim=1) for one in maps.square().chunk(m, dim=1)], dim=1)
+        energy = F.avg_pool2d(energy, SIDE, stride=1) * SIDE**2
+        contrast = (energy + 1e-12).sqrt()
     contrast = contrast.unsqueeze(2).expand(-1, -1, atoms, -1, -1).flatten(1, 2)
     encode = torch.cat([scn.encode.weight for scn in members])
     interact = torch.cat([scn.interact.weight for scn in members])
