@@ -263,6 +263,21 @@ def test_changed_options_of_the_optimizer_are_named(tiny, caplog) -> None:
     assert said in caplog.text
 
 
+@pytest.mark.parametrize("change", ["new", "gone"])
+def test_another_pytorchs_optimizer_goes_on(tiny, caplog, change) -> None:
+    """Whose optimizers have an option more or less."""
+    assert main(["fit", *tiny]) == 0
+    content = torch.load(CHECKPOINTS / "last.ckpt", weights_only=True)
+    (group,) = content["optimizer_states"][0]["param_groups"]
+    if change == "new":
+        del group["decoupled_weight_decay"]
+    else:
+        group["forgotten"] = True
+    torch.save(content, CHECKPOINTS / "last.ckpt")
+    assert main(["fit", *tiny, "--trainer.max_epochs", "3", "--ckpt_path", "last"]) == 0
+    assert "of the optimizer stays" not in caplog.text
+
+
 @pytest.mark.parametrize("callbacks", ["[]", "{class_path: fdnn.training.callbacks.Throughput}"])
 def test_the_last_state_is_kept_whichever_callbacks_are_given(tiny, callbacks) -> None:
     assert main(["fit", *tiny, "--trainer.callbacks", callbacks]) == 0
@@ -291,6 +306,7 @@ def test_a_finished_run_resumed_is_the_same(tiny, tmp_path, caplog) -> None:
     [
         (["--model.net.init_args.channels", "5"], "weights are for FDNN(scale=2, channels=4"),
         (["--model.optimizer", "fdnn.training.optim.MuonAdam"], "another optimizer than MuonAdam"),
+        (["--model.optimizer", "RAdam"], "another optimizer than RAdam"),
         (["--ckpt_path", "bare.ckpt"], "--model.start begins with them"),
         (["--trainer.max_epochs", "1"], "has 2 epochs behind it; set --trainer.max_epochs higher"),
     ],

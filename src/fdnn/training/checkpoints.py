@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 LAST = "last.ckpt"
 #: Key of a ``.ckpt`` for the parts that the batch of a step is taken in.
 PARTS_KEY = "accumulate_grad_batches"
+#: Key of a ``.ckpt`` for the name of the optimizer's class.
+OPTIMIZER_KEY = "optimizer"
 
 
 def run_folder(trainer: pl.Trainer) -> Path:
@@ -166,21 +168,24 @@ def check_resumable(
             f"{path}: was written inside an epoch with accumulate_grad_batches={before}, and "
             f"cannot go on with {parts} before the epoch ends"
         )
-    if _options(states[0]["param_groups"]) != _options(optimizer.param_groups):
+    name, groups = type(optimizer).__name__, states[0]["param_groups"]
+    sizes = [[len(group["params"]) for group in each] for each in (groups, optimizer.param_groups)]
+    if content.get(OPTIMIZER_KEY, name) != name or sizes[0] != sizes[1]:
         raise UserError(
-            f"{path}: is of a run with another optimizer than {type(optimizer).__name__}; go on "
-            "with the config that began it"
+            f"{path}: is of a run with another optimizer than {name}; go on with the config that "
+            "began it"
         )
-    for group, begun in zip(optimizer.param_groups, states[0]["param_groups"], strict=True):
-        for name in sorted(group.keys() - {"params", "lr", "initial_lr"}):
+    # Only what both know: another version of PyTorch may have added or dropped an option.
+    for group, begun in zip(optimizer.param_groups, groups, strict=True):
+        for option in sorted((group.keys() & begun.keys()) - {"params", "lr", "initial_lr"}):
             here, there = (
                 list(value) if isinstance(value, tuple) else value
-                for value in (group[name], begun[name])
+                for value in (group[option], begun[option])
             )
             if here != there:
                 log.warning(
                     "%s=%s of the optimizer stays, with which the run began, not %s",
-                    name,
+                    option,
                     there,
                     here,
                 )
@@ -190,11 +195,6 @@ def check_resumable(
 def _at_an_epochs_end(checkpoint: dict[str, Any]) -> bool:
     progress = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
     return bool(progress["is_last_batch"])
-
-
-def _options(groups: list[dict[str, Any]]) -> list[tuple[set[str], int]]:
-    """Tell optimizers apart by what they keep for each group of parameters."""
-    return [(set(group) - {"initial_lr"}, len(group["params"])) for group in groups]
 
 
 def set_aside(trainer: pl.Trainer, lr: Tensor, hr: Tensor, batch_idx: int) -> Path:

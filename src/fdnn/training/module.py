@@ -18,7 +18,7 @@ from fdnn.files.errors import UserError, words
 from fdnn.inference.engines import Engine, Precision, compiler_works
 from fdnn.models import Network
 from fdnn.models.weights import CKPT_KEY, describe
-from fdnn.training.checkpoints import PARTS_KEY, set_aside
+from fdnn.training.checkpoints import OPTIMIZER_KEY, PARTS_KEY, set_aside
 from fdnn.training.evaluator import Evaluator, check_sr
 from fdnn.training.losses import MSEKLLoss, check_terms
 from fdnn.training.optim import parameter_groups
@@ -280,6 +280,8 @@ class SuperResolution(Evaluator):
                 "the last one, if any, is kept: lower the learning rate, and --ckpt_path last"
             )
         checkpoint[CKPT_KEY] = describe(self.net)
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        checkpoint[OPTIMIZER_KEY] = type(optimizer).__name__
         checkpoint[PARTS_KEY] = self.trainer.accumulate_grad_batches
         checkpoint["spoiled_steps"] = self.spoiled_steps
 
