@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from fdnn.models import FDNN, Bicubic
-from fdnn.training.losses import PixelLoss
+from fdnn.training.losses import MSEKLLoss, PixelLoss
 from fdnn.training.module import SuperResolution
 
 
@@ -55,27 +55,36 @@ def test_channels_last_changes_nothing() -> None:
     assert torch.allclose(SuperResolution(net)(lr), plain, atol=1e-6)
 
 
-def test_pixels_that_do_not_count_teach_nothing() -> None:
+class OwnLoss(nn.Module):
+    """A user's, which knows of no mask."""
+
+    def forward(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        return {"loss": (sr - hr).abs().sum()}
+
+
+@pytest.mark.parametrize("loss", [PixelLoss(), MSEKLLoss(), OwnLoss()])
+def test_pixels_that_do_not_count_teach_nothing(loss) -> None:
     lr, hr = torch.rand(2, 1, 8, 8), torch.rand(2, 1, 16, 16)
-    counts = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
-    counts[0, :, 2:, :5] = True
-    large = counts.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    valid = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    valid[0, :, 2:, :5] = True
+    large = valid.repeat_interleave(2, 2).repeat_interleave(2, 3)
 
     class Data(pl.LightningDataModule):
         train_scales = (2,)
         steps_per_epoch = 1
+        margin = 2
 
         def __init__(self, hr: Tensor) -> None:
             super().__init__()
             self.hr = hr
 
         def train_dataloader(self) -> DataLoader:
-            return DataLoader([(lr, self.hr, counts)], batch_size=None)
+            return DataLoader([(lr, self.hr, valid)], batch_size=None)
 
     def learn(hr: Tensor) -> Tensor:
         torch.manual_seed(0)
-        sgd = functools.partial(torch.optim.SGD, lr=1.0)
-        model = SuperResolution(FDNN(2, channels=4), PixelLoss(), sgd)
+        sgd = functools.partial(torch.optim.SGD, lr=0.1)
+        model = SuperResolution(FDNN(2, channels=4), loss, sgd)
         options = {"logger": False, "enable_checkpointing": False, "accelerator": "cpu"}
         quiet = {"enable_progress_bar": False, "enable_model_summary": False}
         pl.Trainer(max_epochs=2, **options, **quiet).fit(model, datamodule=Data(hr))

@@ -1,8 +1,14 @@
 """The paper's training loss, MSE + Kullback-Leibler divergence (Sec. 3.3, Eqs. 19-21).
 
-Every loss here maps ``(sr, hr)``, both ``(n, 1, h, w)`` with pixels nominally in [0, 1],
-to a dictionary of named terms whose entry ``"loss"`` is what training minimises; the other
-entries are logged. ``title``, where a loss has one, is what records and tables call it.
+Every loss here maps ``(sr, hr, valid_mask)`` to a dictionary of named scalars. Training minimises
+``"loss"`` and logs all of them.
+
+* ``sr``, ``hr``: ``(n, 1, h, w)``, pixels nominally in [0, 1].
+* ``valid_mask``: ``(n, 1, h, w)`` bool, the pixels that count; ``None``: all of them. Each image is
+  divided by its own number of valid pixels, so the loss does not depend on how a batch is split.
+
+A loss may leave ``valid_mask`` out of its arguments. It then gets ``sr`` equal to ``hr`` at pixels
+that do not count. ``title``, where a loss has one, is its name in records and tables.
 """
 
 from __future__ import annotations
@@ -26,8 +32,29 @@ CEILING = 1e6
 #: logarithm would be infinite.
 LOWEST = -1 + 2**-24
 
+#: Below any probability that :func:`as_distribution` gives to a valid pixel.
+SMALLEST = 1e-30
 
-def as_distribution(image: Tensor, epsilon: float = EPSILON) -> Tensor:
+
+def image_means(values: Tensor, valid_mask: Tensor | None = None) -> Tensor:
+    """Average each image over its valid pixels.
+
+    Args:
+        values: ``(n, ...)``.
+        valid_mask: Same shape, bool; ``None``: all pixels.
+
+    Returns:
+        ``(n,)``; 0 for an image without valid pixels.
+    """
+    if valid_mask is None:
+        return values.flatten(1).mean(dim=1)
+    mask = valid_mask.flatten(1)
+    return (values.flatten(1) * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+
+def as_distribution(
+    image: Tensor, epsilon: float = EPSILON, valid_mask: Tensor | None = None
+) -> Tensor:
     """Turn each image into a probability distribution over its pixels.
 
     Negative pixels count as 0 (the divergence has no gradient there; MSE has).
@@ -35,15 +62,20 @@ def as_distribution(image: Tensor, epsilon: float = EPSILON) -> Tensor:
     Args:
         image: ``(n, ...)``, any finite values.
         epsilon: Added to every pixel before normalising, in pixel units of [0, 1].
+        valid_mask: Same shape as ``image``, bool; other pixels have probability 0.
 
     Returns:
-        ``(n, m)`` float32, positive, each row summing to 1.
+        ``(n, m)`` float32, positive where valid, each row summing to 1.
     """
     mass = image.float().flatten(1).clamp(0, CEILING) + epsilon
-    return mass / mass.sum(dim=1, keepdim=True)
+    if valid_mask is not None:
+        mass = mass * valid_mask.flatten(1)
+    return mass / mass.sum(dim=1, keepdim=True).clamp(min=epsilon)
 
 
-def kl_divergence(sr: Tensor, hr: Tensor, epsilon: float = EPSILON) -> Tensor:
+def kl_divergence(
+    sr: Tensor, hr: Tensor, epsilon: float = EPSILON, valid_mask: Tensor | None = None
+) -> Tensor:
     """Kullback-Leibler divergence D(hr || sr) of images taken as distributions (Eq. 19).
 
     Both sides are normalised to sum 1, so this is a true divergence. It is summed as
@@ -54,18 +86,22 @@ def kl_divergence(sr: Tensor, hr: Tensor, epsilon: float = EPSILON) -> Tensor:
         sr: Network output ``(n, ...)``, any finite values.
         hr: Ground truth, same shape.
         epsilon: See :func:`as_distribution`.
+        valid_mask: Same shape, bool: the pixels that count; ``None``: all.
 
     Returns:
         ``(n,)`` float32, in nats, at least 0; 0 for identical images.
     """
     with torch.autocast(device_type=sr.device.type, enabled=False):
-        p = as_distribution(hr, epsilon)
-        q = as_distribution(sr, epsilon)
-        ratio = ((q - p) / p).clamp(min=LOWEST)
+        p = as_distribution(hr, epsilon, valid_mask)
+        q = as_distribution(sr, epsilon, valid_mask)
+        # Both are 0 where a pixel does not count.
+        ratio = ((q - p) / p.clamp(min=SMALLEST)).clamp(min=LOWEST)
         return (p * (ratio - torch.log1p(ratio))).sum(dim=1)
 
 
-def kl_printed(sr: Tensor, hr: Tensor, epsilon: float = EPSILON) -> Tensor:
+def kl_printed(
+    sr: Tensor, hr: Tensor, epsilon: float = EPSILON, valid_mask: Tensor | None = None
+) -> Tensor:
     """The KL term to the letter of Eqs. 20-21: ``|sum_j h_j log(h_j / f_j)|`` per image.
 
     It differs from a divergence in that neither image is normalised: the sum may be
@@ -77,6 +113,7 @@ def kl_printed(sr: Tensor, hr: Tensor, epsilon: float = EPSILON) -> Tensor:
         sr: Network output ``(n, ...)``, any finite values.
         hr: Ground truth, same shape.
         epsilon: Smallest pixel value.
+        valid_mask: Same shape, bool: the pixels that count; ``None``: all.
 
     Returns:
         ``(n,)`` float32, at least 0.
@@ -84,7 +121,10 @@ def kl_printed(sr: Tensor, hr: Tensor, epsilon: float = EPSILON) -> Tensor:
     with torch.autocast(device_type=sr.device.type, enabled=False):
         h = hr.float().flatten(1).clamp(epsilon, CEILING)
         f = sr.float().flatten(1).clamp(epsilon, CEILING)
-        return (h * (h / f).log()).sum(dim=1).abs()
+        terms = h * (h / f).log()
+        if valid_mask is not None:
+            terms = terms * valid_mask.flatten(1)
+        return terms.sum(dim=1).abs()
 
 
 def check_terms(terms: Any) -> dict[str, Tensor]:
@@ -124,14 +164,17 @@ class PixelLoss(nn.Module):
         self.kind = kind
         self.title = kind.upper()
 
-    def forward(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
-        """Compare two batches of images, ``(n, 1, h, w)`` each.
+    def forward(
+        self, sr: Tensor, hr: Tensor, valid_mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Compare two batches of images, ``(n, 1, h, w)`` each, where ``valid_mask`` is true.
 
         Returns:
             ``{"loss", kind}``, float32 scalars.
         """
         difference = F.mse_loss if self.kind == "mse" else F.l1_loss
-        value = difference(sr.float(), hr.float())
+        pixels = difference(sr.float(), hr.float(), reduction="none")
+        value = image_means(pixels, valid_mask).mean()
         return {"loss": value, self.kind: value.detach()}
 
 
@@ -179,17 +222,21 @@ class MSEKLLoss(nn.Module):
         suffix += "" if self.epsilon == EPSILON else f", epsilon {self.epsilon:g}"
         return f"{first} + {weight}KL{suffix}"
 
-    def forward(self, sr: Tensor, hr: Tensor) -> dict[str, Tensor]:
-        """Compare two batches of images, ``(n, 1, h, w)`` each.
+    def forward(
+        self, sr: Tensor, hr: Tensor, valid_mask: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Compare two batches of images, ``(n, 1, h, w)`` each, where ``valid_mask`` is true.
 
         Returns:
             ``{"loss", "mse", "kl"}``, float32 scalars; ``kl`` is unweighted, ``mse`` is the mean
             squared error in both forms.
         """
-        mse = first = F.mse_loss(sr.float(), hr.float())
+        difference = sr.float() - hr.float()
+        mse = first = image_means(difference.square(), valid_mask).mean()
         if self.form == "divergence":
-            kl = kl_divergence(sr, hr, self.epsilon).mean()
+            kl = kl_divergence(sr, hr, self.epsilon, valid_mask).mean()
         else:
-            first = (sr.float() - hr.float()).flatten(1).norm(dim=1).mean()
-            kl = kl_printed(sr, hr, self.epsilon).mean()
+            valid = difference if valid_mask is None else difference * valid_mask
+            first = valid.flatten(1).norm(dim=1).mean()
+            kl = kl_printed(sr, hr, self.epsilon, valid_mask).mean()
         return {"loss": first + self.kl_weight * kl, "mse": mse.detach(), "kl": kl.detach()}

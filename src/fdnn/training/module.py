@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 from collections.abc import Callable
@@ -36,7 +37,8 @@ class SuperResolution(Evaluator):
 
     Args:
         net: Any network of :mod:`fdnn.models`.
-        loss: Maps ``(sr, hr)`` to named terms, see :mod:`fdnn.training.losses`. Default: Sec. 3.3.
+        loss: Maps ``(sr, hr, valid_mask)`` to named terms, see :mod:`fdnn.training.losses`.
+            Default: Sec. 3.3.
         optimizer: Makes the optimizer from the parameters. Default: the paper's Adam with
             learning rate 0.001, betas 0.9 and 0.999, epsilon 1e-8 (Sec. 4.1.5).
         schedule: ``constant`` (the paper's) or ``cosine``, which goes down to ``final_lr``
@@ -140,14 +142,12 @@ class SuperResolution(Evaluator):
             UserError: If the loss is not finite, see ``on_nonfinite``; if a network or a loss of
                 the user's own returns another kind of result.
         """
-        lr, hr, counts = batch
+        lr, hr, valid_mask = batch
         scale = hr.shape[-1] // lr.shape[-1]
         kept = self._statistics()
         sr = self.train_forwards[scale](lr.contiguous(memory_format=torch.channels_last))
-        # Pixels that do not count are no error, and have no gradient.
-        counts = counts.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
         check_sr(sr, lr, hr)
-        terms = check_terms(self.criterion(torch.where(counts, sr, hr), hr))
+        terms = check_terms(self._loss_terms(sr, hr, valid_mask))
         self._log_terms(terms, batch_idx)
         loss: Tensor = terms["loss"]
         if not self._spoiled(loss, lr, hr, batch_idx):
@@ -158,6 +158,18 @@ class SuperResolution(Evaluator):
             return None
         # Processes that wait for each other's gradients must all have some.
         return torch.stack([0 * p.sum() for p in self.net.parameters()]).sum()
+
+    def _loss_terms(self, sr: Tensor, hr: Tensor, valid_mask: Tensor) -> Any:
+        """Compare SR with HR at the pixels that count; ``valid_mask`` is of LR size."""
+        if not self.trainer.datamodule.margin:  # type: ignore[attr-defined]
+            return self.criterion(sr, hr)
+        scale = hr.shape[-1] // valid_mask.shape[-1]
+        valid_mask = valid_mask.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
+        # No gradient comes from the other pixels, whatever the loss does with the mask.
+        sr = torch.where(valid_mask, sr, hr)
+        if "valid_mask" in inspect.signature(self.criterion.forward).parameters:
+            return self.criterion(sr, hr, valid_mask)
+        return self.criterion(sr, hr)
 
     def _statistics(self) -> list[Tensor]:
         """Copy what a forward pass may change, batch normalisation's means, if it may be undone."""
