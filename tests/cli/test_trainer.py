@@ -174,6 +174,17 @@ def test_plugins_of_the_config_are_kept(
     assert all(kinds[0] == writer and name in kinds for kinds in used)
 
 
+@pytest.mark.parametrize("half", [torch.bfloat16, None])
+def test_precision_is_that_of_the_hardware_unless_named(tiny, monkeypatch, capsys, half) -> None:
+    monkeypatch.setattr("fdnn.inference.hardware.half_precision", lambda _: half)
+    chosen = "32-true" if half is None else "bf16-mixed"
+    assert main(["fit", *tiny]) == 0
+    assert main(["fit", *tiny, "--trainer.precision", "32-true"]) == 0
+    records = [json.loads(Path(f"logs/tiny/version_{i}/run.json").read_text()) for i in (0, 1)]
+    assert [record["precision"] for record in records] == [chosen, "32-true"]
+    assert f"training with precision {chosen} (" in capsys.readouterr().out
+
+
 def test_final_weights_are_the_averaged_ones(tiny, tmp_path) -> None:
     assert main(["fit", *tiny]) == 0
     folder = run(tmp_path, 0)

@@ -52,6 +52,21 @@ def test_target_is_the_mean_over_networks_and_turns(weights, random) -> None:
     assert np.abs(target - expected).mean() < 0.5
 
 
+@pytest.mark.parametrize("half", [torch.bfloat16, None])
+def test_half_precision_where_it_is_fast(weights, monkeypatch, half) -> None:
+    found = []
+
+    def forward(self: FDNN, lr: torch.Tensor) -> torch.Tensor:
+        on = torch.is_autocast_enabled("cpu")
+        found.append(torch.get_autocast_dtype("cpu") if on else None)
+        return lr.repeat_interleave(3, 2).repeat_interleave(3, 3)
+
+    monkeypatch.setattr(FDNN, "forward", forward)
+    monkeypatch.setattr("fdnn.data.teachers.half_precision", lambda _: half)
+    Teachers(weights[:1], 3).target(np.zeros((8, 8), np.float32))
+    assert set(found) == {half}
+
+
 def test_pairs_keep_their_lr_and_live_on_disk(weights, photos, tmp_path) -> None:
     def store(teachers: Teachers | None) -> PairStore:
         made = PairStore(list_images(photos), 3, 24, cache_dir=tmp_path / "c", teachers=teachers)

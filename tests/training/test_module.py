@@ -93,3 +93,21 @@ def test_pixels_that_do_not_count_teach_nothing(loss) -> None:
     learned = learn(hr)
     assert torch.equal(learn(torch.where(large, hr, 0)), learned)
     assert not torch.allclose(learn(torch.where(large, 0, hr)), learned)
+
+
+@pytest.mark.parametrize(
+    ("options", "compiled"),
+    [
+        ({"max_epochs": 499}, False),
+        ({"max_epochs": 500}, True),
+        ({"max_epochs": -1}, True),
+        ({"max_epochs": 9, "max_steps": 600}, False),
+        ({"max_epochs": -1, "max_steps": 600}, True),
+        ({"max_epochs": -1, "max_steps": 60}, False),
+    ],
+)
+def test_long_trainings_are_compiled(options, compiled) -> None:
+    model = SuperResolution(FDNN(2, channels=2))
+    model.trainer = pl.Trainer(**options, logger=False, accelerator="cpu")
+    model.trainer.datamodule = SimpleNamespace(steps_per_epoch=1)
+    assert model._pays_to_compile() == compiled

@@ -19,7 +19,7 @@ from fdnn.files.errors import one_line
 from fdnn.files.provenance import hardware, versions
 from fdnn.models import FDNN
 from tools.benchmark import inference, limit, training
-from tools.benchmark.timing import Timing, as_dict
+from tools.benchmark.timing import Timing, as_dict, precisions
 
 
 @one_line
@@ -48,8 +48,8 @@ def main(args: Sequence[str] | None = None) -> int:
     console.print(f"{hardware()}; PyTorch {torch.__version__}", highlight=False)
     result: dict[str, Any] = {"hardware": hardware(), "versions": versions()}
     limits = {
-        "fp32": limit.convolution_rate(torch.float32, options.repeats),
-        "bf16": limit.convolution_rate(torch.bfloat16, options.repeats),
+        name: limit.convolution_rate(precision, options.repeats)
+        for name, precision in precisions().items()
     }
     result["limit_flops"] = limits
     console.print(_limits(limits))
@@ -103,7 +103,8 @@ def _limits(limits: dict[str, dict[str, float]]) -> Table:
 def _training(scale: int, timings: dict[str, Timing], limits: dict[str, dict[str, float]]) -> Table:
     title = f"Training step x{scale}, {training.BATCH} pairs of {training.PATCH}x{training.PATCH}"
     table = Table(title=title)
-    for column in ("", "ms a step", "pairs/s", "x literal fp32", "x literal bf16", "of the limit"):
+    literal = [name for name in timings if name.startswith("literal, ")]
+    for column in ("", "ms a step", "pairs/s", *(f"x {name}" for name in literal), "of the limit"):
         table.add_column(column, justify="left" if not column else "right")
     work = 3 * limit.operations(FDNN(scale), training.BATCH * training.PATCH**2)
     for name, timing in timings.items():
@@ -112,8 +113,7 @@ def _training(scale: int, timings: dict[str, Timing], limits: dict[str, dict[str
             name,
             _ms(timing),
             f"{training.BATCH / timing.median:.0f}",
-            f"{timings['literal, fp32'].median / timing.median:.2f}",
-            f"{timings['literal, bf16'].median / timing.median:.2f}",
+            *(f"{timings[other].median / timing.median:.2f}" for other in literal),
             _share(work, timing.median, rate),
         )
     return table

@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from fdnn.inference.engines import Engine, Precision, compiler_works, with_engine
+from fdnn.inference.engines import Engine, compiler_works, with_engine
 from fdnn.inference.tiles import TILE, full_float32, upscale_luma
 from fdnn.models import FDNN, Network
 from fdnn.models.literal import LiteralFDNN
-from tools.benchmark.timing import Case, alternate, device, peak_memory
+from tools.benchmark.timing import Case, alternate, device, peak_memory, precisions
 
 #: Width and height of the outputs, in pixels; LR sides are rounded up.
 SIZES = ((256, 256), (512, 512), (1920, 1080))
@@ -26,11 +26,11 @@ def networks(scale: int) -> dict[str, Network]:
         engines.append("compile")
     if importlib.util.find_spec("openvino") and device().type == "cpu":
         engines.append("openvino")
-    precisions: tuple[Precision, ...] = ("fp32", "bf16")
     forms: dict[str, Network] = {"literal, fp32": LiteralFDNN(net).to(device())}
     for engine in engines:
-        for precision in precisions:
-            forms[f"{engine}, {precision}"] = with_engine(net, engine, precision)
+        for precision in precisions():
+            kind: Any = precision
+            forms[f"{engine}, {precision}"] = with_engine(net, engine, kind)
     return forms
 
 

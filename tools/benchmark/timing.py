@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from fdnn.inference.hardware import half_precision
+
 Case = Callable[[], object]
 
 
@@ -31,6 +33,14 @@ class Timing(NamedTuple):
 def device() -> torch.device:
     """The GPU if there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def precisions() -> dict[str, torch.dtype]:
+    """float32, and bfloat16 where the device has it: emulated, it would take minutes."""
+    found = {"fp32": torch.float32}
+    if half_precision(device()) == torch.bfloat16:
+        found["bf16"] = torch.bfloat16
+    return found
 
 
 def synchronise() -> None:

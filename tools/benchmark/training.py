@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fdnn.data.patches import Batch
 from fdnn.inference.engines import compiler_works
+from fdnn.inference.hardware import half_precision, training_precision
 from fdnn.models import FDNN, Network
 from fdnn.models.literal import LiteralFDNN
 from fdnn.training.averaging import MovingAverage
@@ -25,7 +26,7 @@ from fdnn.training.datamodule import SRDataModule
 from fdnn.training.losses import MSEKLLoss
 from fdnn.training.module import SuperResolution
 from fdnn.training.optim import MuonAdam
-from tools.benchmark.timing import Timing, alternate, device
+from tools.benchmark.timing import Timing, alternate, device, precisions
 
 #: LR side of a patch, and patches in a batch.
 PATCH = 24
@@ -66,7 +67,7 @@ def steps(scale: int, repeats: int) -> dict[str, Timing]:
     literal = LiteralFDNN(reference)
     channels_last: Any = functools.partial(torch.nn.Module.to, memory_format=torch.channels_last)
     cases = {}
-    for name, precision in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+    for name, precision in precisions().items():
         net: Network = copy.deepcopy(literal).to(device())
         cases[f"literal, {name}"] = _step(net, net.forward, precision, torch.optim.Adam)
         net = channels_last(copy.deepcopy(reference))
@@ -76,7 +77,9 @@ def steps(scale: int, repeats: int) -> dict[str, Timing]:
         for name, optimizer in optimizers.items():
             net = channels_last(copy.deepcopy(reference))
             forward = torch.compile(net.forward)
-            cases[f"ours, bf16, compiled{name}"] = _step(net, forward, torch.bfloat16, optimizer)
+            fastest, precision = list(precisions().items())[-1]
+            key = f"ours, {fastest}, compiled{name}"
+            cases[key] = _step(net, forward, precision, optimizer)
     return alternate(cases, repeats)
 
 
@@ -128,7 +131,7 @@ def through_trainer(scale: int, repeats: int, count: int = 60) -> dict[str, Any]
                 accelerator="gpu" if device().type == "cuda" else "cpu",
                 devices=1,
                 max_epochs=1,
-                precision="bf16-mixed",
+                precision=training_precision(device()),  # type: ignore[arg-type]
                 gradient_clip_val=1.0,
                 callbacks=[MovingAverage(decay=0.999), Throughput(), clock],
                 logger=CSVLogger(folder),
@@ -167,7 +170,8 @@ def _plain_loop(module: SuperResolution, batches: Iterator[Batch], count: int) -
         if i == 5:
             start = time.perf_counter()
         lr, hr, _ = ready[i % len(ready)]
-        with torch.autocast(device().type, torch.bfloat16):
+        half = half_precision(device())
+        with torch.autocast(device().type, half, enabled=half is not None):
             sr = module.train_forwards[net.scale](lr.contiguous(memory_format=torch.channels_last))
             loss = module.criterion(sr, hr)["loss"]
         optimizer.zero_grad()

@@ -17,7 +17,7 @@ from lightning.pytorch.accelerators import MPSAccelerator
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.plugins import CheckpointIO
+from lightning.pytorch.plugins import CheckpointIO, Precision
 
 from fdnn.cli.configs import LINKS, Parser, SaveConfig, causes, check_linked, check_order, guard
 from fdnn.cli.options import check_callbacks, check_options, check_values
@@ -32,6 +32,7 @@ from fdnn.files.home import expanded
 from fdnn.files.provenance import RECORD_NAME
 from fdnn.files.quiet import quiet_libraries
 from fdnn.inference.engines import with_engine
+from fdnn.inference.hardware import device_of, training_precision
 from fdnn.models import Bicubic
 from fdnn.models.weights import FILE_NAME, load_weights, read_weights, start_weights
 from fdnn.predict.progress import PredictProgress
@@ -172,6 +173,9 @@ class CLI(LightningCLI):
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             plugins = [*plugins, SafeCheckpoints()]
         kwargs["plugins"] = plugins
+        own = config["precision"] or any(isinstance(plugin, Precision) for plugin in plugins)
+        if self.subcommand == "fit" and not own:
+            kwargs["precision"] = training_precision(device_of(str(config["accelerator"])))
         callbacks = _listed(config["callbacks"])
         check_callbacks(callbacks)
         bar = config["enable_progress_bar"] is not False

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from fdnn.data.patches import Batch
 from fdnn.files.errors import UserError, words
 from fdnn.inference.engines import Engine, Precision, compiler_works
+from fdnn.inference.hardware import COMPILED_STEPS, compile_options, without_tf32
 from fdnn.models import Network
 from fdnn.models.weights import CKPT_KEY, describe
 from fdnn.training.checkpoints import OPTIMIZER_KEY, PARTS_KEY, set_aside
@@ -46,7 +47,7 @@ class SuperResolution(Evaluator):
         warmup_steps: The learning rate rises linearly over so many optimizer steps.
         final_lr: Where ``cosine`` ends, as a fraction of the learning rate.
         compile: Train through ``torch.compile``; falls back to eager mode, with a notice,
-            where no compiler works.
+            where no compiler works. Unset: from 500 steps on.
         weights: Trained weights for ``validate``, ``test`` and ``predict`` when no
             ``--ckpt_path`` is given: a folder with ``model.safetensors``, or a file. ``fit``
             does not read them.
@@ -75,7 +76,7 @@ class SuperResolution(Evaluator):
         schedule: Schedule = "constant",
         warmup_steps: int = 0,
         final_lr: float = 0.01,
-        compile: bool = False,  # noqa: A002
+        compile: bool | None = None,  # noqa: A002
         weights: str | None = None,
         start: str | None = None,
         on_nonfinite: Literal["stop", "skip"] = "stop",
@@ -115,17 +116,36 @@ class SuperResolution(Evaluator):
                 have one of ``data.train_scales``.
         """
         self._check_steps()
+        without_tf32(self.device)
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         try:
             nets = [self.net.at(scale) for scale in data.train_scales]
         except ValueError as error:
             raise UserError(f"data.train_scales={data.train_scales}: {error}") from None
         self.train_forwards = {net.scale: net.forward for net in nets}
-        if self.compile_net and compiler_works(self.device):
+        compiled = self._pays_to_compile() if self.compile_net is None else self.compile_net
+        compiled = compiled and compiler_works(self.device)
+        if self.trainer.is_global_zero:
+            how = ", compiled" if compiled else ""
+            print(
+                f"training with precision {self.trainer.precision}{how} (--trainer.precision and "
+                "--model.compile choose otherwise)"
+            )
+            if compiled:
+                print("compiling, about a minute", flush=True)
+        if compiled:
+            trainer = self.trainer
+            one_batch = trainer.world_size == trainer.accumulate_grad_batches == 1
+            options = compile_options(self.device, one_batch)
             # Every scale has its own size of patches, and is compiled for it.
-            self.train_forwards = {
-                net.scale: torch.compile(net.forward, dynamic=False) for net in nets
-            }
+            self.train_forwards = {net.scale: torch.compile(net.forward, **options) for net in nets}
+
+    def _pays_to_compile(self) -> bool:
+        """Say whether enough steps are ahead."""
+        steps, epochs = self.trainer.max_steps, self.trainer.max_epochs
+        per_epoch = self.trainer.datamodule.steps_per_epoch  # type: ignore[attr-defined]
+        ends = [end for end in (steps, (epochs or 0) * per_epoch) if end >= 0]
+        return min(ends, default=COMPILED_STEPS) >= COMPILED_STEPS
 
     def _check_steps(self) -> None:
         """Refuse options of the Trainer that leave the number of steps open."""

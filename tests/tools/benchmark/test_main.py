@@ -4,6 +4,7 @@ from functools import partial
 from fdnn.training import module
 from tools.benchmark import inference, limit, training
 from tools.benchmark.__main__ import main
+from tools.benchmark.timing import precisions
 
 
 def test_all_tables_on_tiny_sizes(monkeypatch, tmp_path, capsys) -> None:
@@ -25,9 +26,9 @@ def test_all_tables_on_tiny_sizes(monkeypatch, tmp_path, capsys) -> None:
         assert title in text
     written = json.loads(output.read_text())
     assert set(written["training"]["x3"]) == {
-        f"{form}, {precision}" for form in ("literal", "ours") for precision in ("fp32", "bf16")
+        f"{form}, {precision}" for form in ("literal", "ours") for precision in precisions()
     }
     assert 0 <= written["trainer"]["data_wait"] <= 1
     rows = written["inference"]["x3 24x18"]
-    assert {"literal, fp32", "eager, fp32", "eager, bf16"} <= set(rows)
+    assert {"literal, fp32", *(f"eager, {name}" for name in precisions())} <= set(rows)
     assert all(row["seconds"]["median"] > 0 for row in rows.values())
