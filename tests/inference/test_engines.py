@@ -62,7 +62,14 @@ def test_bf16_is_something_else(engine: str) -> None:
     with torch.inference_mode():
         expected = net(lr)
         found = with_engine(net, engine, "bf16")(lr)
-    assert 1e-5 < (found - expected).abs().max() < 0.05
+    difference = (found - expected).abs().max()
+    assert difference < 0.05
+    if engine == "openvino":
+        import openvino
+
+        if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+            pytest.skip("OpenVINO computes in float32 on this processor: bfloat16 was not tried")
+    assert difference > 1e-5
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
