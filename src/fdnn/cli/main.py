@@ -10,7 +10,7 @@ import io
 import sys
 from collections.abc import Callable, Sequence
 
-from fdnn.cli.allocation import keep_memory
+from fdnn.cli.process import keep_memory, share_cores
 from fdnn.files.errors import one_line
 
 Tool = Callable[[Sequence[str]], int]
@@ -28,6 +28,7 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         The exit status, see :func:`fdnn.cli.trainer.main`.
     """
+    share_cores()
     keep_memory()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files need not be UTF-8

@@ -1,11 +1,4 @@
-"""Memory in large pages that are kept for the next layer, for the command line on Linux.
-
-A layer's result for a large image takes tens of megabytes. When it is no longer needed, glibc gives
-a block of that size back to the system at once, and the next layer's comes in new pages of 4 KiB,
-each of which the system has to find and to clear: for networks that work at HR size that takes as
-long as their arithmetic (docs/speed.md has the gain). In pages of 2 MiB, and from memory that the
-process still holds, it is nearly free.
-"""
+"""Settings of the process that must precede the import of PyTorch."""
 
 from __future__ import annotations
 
@@ -23,8 +16,21 @@ KEPT = 2**31 - 1
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
+def share_cores() -> None:
+    """Let threads that wait sleep, unless the user decided otherwise.
+
+    OpenMP reads the variable when PyTorch is imported. By default its threads spin while they wait.
+    Beside another busy process they then hold up the thread that works.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 def keep_memory() -> bool:
-    """Set it up for this process, before PyTorch allocates anything.
+    """Keep freed memory, in large pages, for the next layer, on Linux.
+
+    A layer's result for a large image takes tens of megabytes. By default glibc returns such a
+    block to the system, and the next layer's comes in new pages of 4 KiB that the system has to
+    clear. In networks that work at HR size that takes as long as their arithmetic (docs/speed.md).
 
     Returns:
         Whether it was done: it is not without glibc, or if the user set :data:`SWITCH` to 0.
