@@ -140,16 +140,16 @@ def test_nothing_intact_is_one_line(tiny, capsys) -> None:
 def nan_at(monkeypatch):
     """The numbers, from 1, of the batches whose loss is NaN."""
     calls: list[int] = []
-    spoiled: set[int] = set()
+    batches: set[int] = set()
     forward = losses.MSEKLLoss.forward
 
     def sometimes(self, sr, hr):
         calls.append(1)
         terms = forward(self, sr, hr)
-        return {**terms, "loss": terms["loss"] * float("nan")} if len(calls) in spoiled else terms
+        return {**terms, "loss": terms["loss"] * float("nan")} if len(calls) in batches else terms
 
     monkeypatch.setattr(losses.MSEKLLoss, "forward", sometimes)
-    return spoiled
+    return batches
 
 
 def test_a_nan_stops_and_keeps_what_there_is(tiny, tmp_path, capsys, nan_at) -> None:
@@ -171,10 +171,58 @@ def test_a_nan_can_be_skipped_and_is_counted(tiny, tmp_path, caplog, nan_at, opt
     options = ["--model.on_nonfinite", "skip", "--model.optimizer", optimizer]
     assert main(["fit", *tiny, *options]) == 0
     record = (tmp_path / "logs/tiny/version_0/run.json").read_text()
-    assert '"spoiled_steps": 1' in record
-    assert "1 steps left out, or parts of them, whose loss was not finite, see" in caplog.text
+    assert '"skipped_steps": 1' in record
+    assert "1 steps skipped, whose loss or gradient was not finite, see" in caplog.text
     net = load(tmp_path / "logs/tiny/version_0")
     assert all(torch.isfinite(p).all() for p in net.parameters())
+
+
+OPTIMIZERS = ["Adam", "SGD", "fdnn.training.optim.MuonAdam"]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_nan_gradient_of_a_finite_loss_never_reaches_the_weights(
+    tiny, monkeypatch, optimizer, capsys
+) -> None:
+    """Nor the averages, nor the momentum: the next step is as without this one."""
+    forward, steps = losses.MSEKLLoss.forward, []
+
+    def sometimes(self, sr, hr):
+        terms = forward(self, sr, hr)
+        steps.append(1)
+        if (
+            len(steps) == 3 and self.training
+        ):  # the root's derivative is infinite at 0, and 0 times that is NaN
+            terms["loss"] = terms["loss"] + (sr * 0).sum().abs().sqrt()
+        return terms
+
+    states: list[dict] = []
+    step_end = SuperResolution.on_train_batch_end
+
+    def look(self, *args) -> None:
+        states.append({
+            **{k: v.clone() for k, v in self.net.state_dict().items()},
+            **{
+                f"{i} {k}": v.clone()
+                for i, values in self.optimizers().state_dict()["state"].items()
+                for k, v in values.items() if isinstance(v, torch.Tensor)
+            },
+        })  # fmt: skip
+        step_end(self, *args)
+
+    monkeypatch.setattr(losses.MSEKLLoss, "forward", sometimes)
+    monkeypatch.setattr(SuperResolution, "on_train_batch_end", look)
+    options = ["--model.optimizer", optimizer]
+    if optimizer == "SGD":
+        options += ["--model.optimizer.lr", "0.001", "--model.optimizer.momentum", "0.9"]
+    assert main(["fit", *tiny, *options, "--model.on_nonfinite", "skip"]) == 0
+    assert '"skipped_steps": 1' in (run(0) / "run.json").read_text()
+    assert all(torch.equal(value, states[1][key]) for key, value in states[2].items())
+    assert not all(torch.equal(value, states[2][key]) for key, value in states[3].items())
+    assert all(torch.isfinite(value).all() for value in states[-1].values())
+    steps.clear()
+    assert main(["fit", *tiny, *options]) == 1
+    assert "gradient is not finite at step 3, the loss is " in capsys.readouterr().err
 
 
 def test_losses_that_stay_nan_end_the_run(tiny, tmp_path, capsys, nan_at) -> None:
@@ -183,7 +231,7 @@ def test_losses_that_stay_nan_end_the_run(tiny, tmp_path, capsys, nan_at) -> Non
     assert main(["fit", *tiny, *options]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: loss is nan at step 13; its batch: ")
-    assert "so were the 9 steps before" in error
+    assert "the 9 steps before were skipped too" in error
     assert len(list((tmp_path / "logs/tiny/version_0").glob("nonfinite*"))) == 11
 
 
@@ -378,14 +426,15 @@ def test_an_impossible_learning_rate_is_one_line(tiny, capsys) -> None:
     assert capsys.readouterr().err.startswith("error: model.optimizer: Invalid learning rate: -1")
 
 
-def test_all_parts_of_a_step_are_kept_and_count_once(tiny, tmp_path, nan_at) -> None:
+def test_all_micro_batches_of_a_step_are_kept_and_count_once(tiny, tmp_path, nan_at) -> None:
     nan_at |= {3, 4}
     accumulate = ["--trainer.accumulate_grad_batches", "2", "--model.on_nonfinite", "skip"]
     assert main(["fit", *tiny, *accumulate]) == 0
     folder = tmp_path / "logs/tiny/version_0"
-    assert '"spoiled_steps": 1' in (folder / "run.json").read_text()
-    names = {f"nonfinite_step2_part{part}_rank0.safetensors" for part in (1, 2)}
-    assert {file.name for file in folder.glob("nonfinite*")} == names
+    assert '"skipped_steps": 1' in (folder / "run.json").read_text()
+    (file,) = folder.glob("nonfinite*")
+    assert file.name == "nonfinite_step2_rank0.safetensors"
+    assert load_file(file)["lr"].shape == (4, 1, 8, 8)
 
 
 def test_a_skipped_batch_leaves_no_statistics(tiny, tmp_path, monkeypatch) -> None:
@@ -405,7 +454,7 @@ def test_a_skipped_batch_leaves_no_statistics(tiny, tmp_path, monkeypatch) -> No
     monkeypatch.setattr(MSDEPC, "forward", sometimes)
     assert main(["fit", *tiny, *MSDEPC_NET, "--model.on_nonfinite", "skip"]) == 0
     assert before
-    assert '"spoiled_steps": 1' in (tmp_path / "logs/tiny/version_0/run.json").read_text()
+    assert '"skipped_steps": 1' in (tmp_path / "logs/tiny/version_0/run.json").read_text()
     state = load(tmp_path / "logs/tiny/version_0").state_dict()
     assert all(torch.isfinite(value).all() for value in state.values())
 

@@ -10,7 +10,7 @@ import torch
 
 from fdnn.cli.trainer import main
 from fdnn.models.weights import FILE_NAME, load
-from fdnn.training.evaluator import Evaluator
+from fdnn.training.module import SuperResolution
 from tools.report.records import read_run
 
 ROOT = Path(__file__).parents[2]
@@ -83,13 +83,13 @@ def test_a_signal_outside_of_training(
     tiny, monkeypatch, capsys, photos, command, signum, status
 ) -> None:
     assert main(["fit", *tiny]) == 0
-    step = getattr(Evaluator, f"{command}_step")
+    step = getattr(SuperResolution, f"{command}_step")
 
     def told_to_stop(self, *args):
         os.kill(os.getpid(), signum)
         return step(self, *args)
 
-    monkeypatch.setattr(Evaluator, f"{command}_step", told_to_stop)
+    monkeypatch.setattr(SuperResolution, f"{command}_step", told_to_stop)
     options = ["--input", str(photos)] if command == "predict" else []
     handler = signal.getsignal(signal.SIGINT)  # Lightning leaves another one
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background

@@ -317,12 +317,15 @@ class RunRecord(pl.Callback):
         save_weights(module.net, file)
         hours = self._seconds() / 3600
         self.record |= {"steps": trainer.global_step, "hours": round(hours, 3)}
-        self.record |= {"spoiled_steps": module.spoiled_steps}
+        self.record |= {"skipped_steps": module.nonfinite.skipped_steps}
         self.record |= {"weights_sha256": sha256(file)}
         self._write(trainer)
         for what, count in (
             ("training images left out", len(self.record["left_out"])),
-            ("steps left out, or parts of them, whose loss was not finite", module.spoiled_steps),
+            (
+                "steps skipped, whose loss or gradient was not finite",
+                module.nonfinite.skipped_steps,
+            ),
         ):
             if count:
                 log.warning("%d %s, see %s", count, what, run_folder(trainer) / RECORD_NAME)

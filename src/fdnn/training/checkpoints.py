@@ -12,7 +12,6 @@ import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from safetensors.torch import save
-from torch import Tensor
 from torch.optim import Optimizer
 
 from fdnn.files.atomic import replacing
@@ -24,8 +23,8 @@ from fdnn.models.weights import FILE_NAME, check_network, read_weights
 log = logging.getLogger(__name__)
 
 LAST = "last.ckpt"
-#: Key of a ``.ckpt`` for the parts that the batch of a step is taken in.
-PARTS_KEY = "accumulate_grad_batches"
+#: Key of a ``.ckpt`` for the micro-batches of a step.
+ACCUMULATION_KEY = "accumulate_grad_batches"
 #: Key of a ``.ckpt`` for the name of the optimizer's class.
 OPTIMIZER_KEY = "optimizer"
 
@@ -129,9 +128,13 @@ def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
 
 
 def check_resumable(
-    path: Path, net: Network, optimizer: Optimizer, parts: int, epochs: int | None = None
+    path: Path,
+    net: Network,
+    optimizer: Optimizer,
+    accumulation_steps: int,
+    epochs: int | None = None,
 ) -> int:
-    """Find out whether a training can go on from a checkpoint.
+    """Check that a training can go on from a checkpoint.
 
     Of the optimizer, the learning rates alone may change; a warning names other changes, which
     have no effect.
@@ -140,7 +143,7 @@ def check_resumable(
         path: A Lightning ``.ckpt``.
         net: The network that is to be trained.
         optimizer: Of its parameters.
-        parts: ``accumulate_grad_batches``.
+        accumulation_steps: Micro-batches of a step.
         epochs: ``max_epochs``; -1 or None without end.
 
     Returns:
@@ -148,8 +151,7 @@ def check_resumable(
 
     Raises:
         UserError: If the checkpoint holds weights alone, is of another network or optimizer, or
-            from inside an epoch of which steps had another number of parts, or has more epochs
-            behind it than there shall be.
+            from inside an epoch with other accumulation steps, or has more epochs than ``epochs``.
     """
     description, _ = read_weights(path)
     check_network(net, description, path)
@@ -162,11 +164,11 @@ def check_resumable(
     done = content["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     if epochs is not None and 0 <= epochs < done:
         raise UserError(f"{path}: has {done} epochs behind it; set --trainer.max_epochs higher")
-    before = content.get(PARTS_KEY, parts)
-    if before != parts and not _at_an_epochs_end(content):
+    before = content.get(ACCUMULATION_KEY, accumulation_steps)
+    if before != accumulation_steps and not _at_an_epochs_end(content):
         raise UserError(
             f"{path}: was written inside an epoch with accumulate_grad_batches={before}, and "
-            f"cannot go on with {parts} before the epoch ends"
+            f"cannot go on with {accumulation_steps} before the epoch ends"
         )
     name, groups = type(optimizer).__name__, states[0]["param_groups"]
     sizes = [[len(group["params"]) for group in each] for each in (groups, optimizer.param_groups)]
@@ -176,8 +178,9 @@ def check_resumable(
             "began it"
         )
     # Only what both know: another version of PyTorch may have added or dropped an option.
+    own = {"params", "lr", "initial_lr", "fused"}
     for group, begun in zip(optimizer.param_groups, groups, strict=True):
-        for option in sorted((group.keys() & begun.keys()) - {"params", "lr", "initial_lr"}):
+        for option in sorted((group.keys() & begun.keys()) - own):
             here, there = (
                 list(value) if isinstance(value, tuple) else value
                 for value in (group[option], begun[option])
@@ -197,23 +200,21 @@ def _at_an_epochs_end(checkpoint: dict[str, Any]) -> bool:
     return bool(progress["is_last_batch"])
 
 
-def set_aside(trainer: pl.Trainer, lr: Tensor, hr: Tensor, batch_idx: int) -> Path:
-    """Keep a batch that made the loss NaN or infinite, to be looked at.
+def keep_batch(trainer: pl.Trainer, step: int) -> Path:
+    """Write this process's patches of a step into the run's folder, to be looked at.
 
     Args:
         trainer: Of the run.
-        lr: LR patches ``(n, 1, h, w)``.
-        hr: HR patches.
-        batch_idx: Of the epoch; says which part of a step it is, if gradients are accumulated.
+        step: Optimizer steps before it. A batch is a function of this number and the seed.
 
     Returns:
-        The safetensors file, with entries ``lr`` and ``hr``.
+        The safetensors file, with entries ``lr`` ``(n, 1, h, w)`` and ``hr``.
     """
-    parts = trainer.accumulate_grad_batches
-    part = f"_part{batch_idx % parts + 1}" if parts > 1 else ""
-    step, rank = trainer.global_step + 1, trainer.global_rank
-    file = run_folder(trainer) / f"nonfinite_step{step}{part}_rank{rank}.safetensors"
-    batch = {"lr": lr.detach().cpu().contiguous(), "hr": hr.detach().cpu().contiguous()}
+    patches: Any = trainer.train_dataloader.dataset  # type: ignore[union-attr]
+    count = trainer.accumulate_grad_batches
+    micro_batches = [patches[step * count + i] for i in range(count)]
+    lr, hr = (torch.cat([batch[i] for batch in micro_batches]) for i in (0, 1))
+    file = run_folder(trainer) / f"nonfinite_step{step + 1}_rank{trainer.global_rank}.safetensors"
     with replacing(file) as temporary:
-        temporary.write_bytes(save(batch))
+        temporary.write_bytes(save({"lr": lr.contiguous(), "hr": hr.contiguous()}))
     return file

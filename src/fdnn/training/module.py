@@ -1,40 +1,46 @@
-"""Network + loss + optimizer: what the Lightning Trainer trains."""
+"""What the Lightning Trainer trains and scores: network, loss and optimizer.
+
+:meth:`SuperResolution.training_step` is the training step.
+"""
 
 from __future__ import annotations
 
 import inspect
-import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import lightning.pytorch as pl
 import torch
 from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from fdnn.data.patches import Batch
+from fdnn.evaluation.metrics import BenchmarkScores, SetScores
 from fdnn.files.errors import UserError, words
-from fdnn.inference.engines import Engine, Precision, compiler_works
+from fdnn.inference.engines import Engine, Precision, compiler_works, with_engine
 from fdnn.inference.hardware import COMPILED_STEPS, compile_options, without_tf32
+from fdnn.inference.tiles import full_float32
 from fdnn.models import Network
+from fdnn.models.ensemble import SelfEnsemble
 from fdnn.models.weights import CKPT_KEY, describe
-from fdnn.training.checkpoints import OPTIMIZER_KEY, PARTS_KEY, set_aside
-from fdnn.training.evaluator import Evaluator, check_sr
+from fdnn.predict.work import Work
+from fdnn.training.checkpoints import ACCUMULATION_KEY, OPTIMIZER_KEY
 from fdnn.training.losses import MSEKLLoss, check_terms
-from fdnn.training.optim import parameter_groups
-
-log = logging.getLogger(__name__)
+from fdnn.training.nonfinite import NonFiniteSteps, reports_every
+from fdnn.training.optim import fuse, parameter_groups
 
 Schedule = Literal["constant", "cosine"]
 
-#: Steps in a row that ``on_nonfinite: skip`` leaves out before it gives up.
-MOST_SPOILED = 10
 
+class SuperResolution(pl.LightningModule):
+    """Trains a network on patches, scores it on whole images, and upscales files with it.
 
-class SuperResolution(Evaluator):
-    """Trains a network on patches; scores it as :class:`fdnn.training.evaluator.Evaluator` does.
+    Scores are computed in float32 (:func:`fdnn.inference.tiles.full_float32`), whatever the
+    precision of training, unless ``engine_precision`` asks for less.
 
     Args:
         net: Any network of :mod:`fdnn.models`.
@@ -44,25 +50,28 @@ class SuperResolution(Evaluator):
             learning rate 0.001, betas 0.9 and 0.999, epsilon 1e-8 (Sec. 4.1.5).
         schedule: ``constant`` (the paper's) or ``cosine``, which goes down to ``final_lr``
             at the end of training.
-        warmup_steps: The learning rate rises linearly over so many optimizer steps.
-        final_lr: Where ``cosine`` ends, as a fraction of the learning rate.
-        compile: Train through ``torch.compile``; falls back to eager mode, with a notice,
-            where no compiler works. Unset: from 500 steps on.
-        weights: Trained weights for ``validate``, ``test`` and ``predict`` when no
-            ``--ckpt_path`` is given: a folder with ``model.safetensors``, or a file. ``fit``
-            does not read them.
-        start: Trained weights from which ``fit`` starts, likewise, instead of initial ones:
-            a second stage of training. Weights for another scale give what fits, see
-            :func:`fdnn.models.weights.start_weights`. ``run.json`` keeps their SHA-256.
-        on_nonfinite: What to do when the loss is NaN or infinite: ``stop``, or ``skip`` the
-            step (with several processes or accumulated parts: take this part's gradient as 0).
-            Its batch is kept in the run's folder. ``run.json`` counts the steps of which
-            something was left out. Ten such steps in a row end the run all the same.
+        warmup_steps: Optimizer steps over which the learning rate rises linearly.
+        final_lr: Where ``cosine`` ends, as a fraction of the learning rate, in [0, 1].
+        compile: Train through ``torch.compile``; without a compiler, training goes on in eager
+            mode with a notice. Unset: from 500 steps on.
+        weights: Trained weights for ``validate``, ``test`` and ``predict`` without
+            ``--ckpt_path``: a folder with ``model.safetensors``, or a file.
+        start: Trained weights from which ``fit`` starts, likewise. Weights for another scale give
+            what fits, see :func:`fdnn.models.weights.start_weights`. ``run.json`` keeps their
+            SHA-256.
+        on_nonfinite: What follows a loss or gradient that is NaN or infinite. Such a step never
+            reaches the weights; its batch is kept in the run's folder. ``stop`` ends the run at
+            the next logging step, ``skip`` ends it after ten such steps in a row.
         engine: What runs the network in ``validate``, ``test`` and ``predict``, see
             :func:`fdnn.inference.engines.with_engine`. While training, validation runs eagerly.
         engine_precision: ``fp32`` or ``bf16`` for that engine; published scores are ``fp32``.
         self_ensemble: ``validate``, ``test`` and ``predict`` average over the eight flips and
             turns of each image, at eight times the cost. Tables and files say so.
+
+    Attributes:
+        results: Scores of the last validation or test, by set name.
+        weights_file: The weights in use, if they were read from a file.
+        work: What ``predict`` does with files.
 
     Raises:
         ValueError: If ``warmup_steps`` or ``final_lr`` is out of range.
@@ -89,7 +98,11 @@ class SuperResolution(Evaluator):
                 f"warmup_steps={warmup_steps} must be at least 0, and final_lr={final_lr} "
                 "between 0 and 1"
             )
-        super().__init__(net, engine, engine_precision, self_ensemble)
+        super().__init__()
+        self.net: Network = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for buffer in self.net.buffers():
+            # DDP would copy a one-channel kernel with channels last onto itself.
+            buffer.data = buffer.clone(memory_format=torch.contiguous_format)
         self.criterion: nn.Module = loss or MSEKLLoss()
         self.optimizer = optimizer
         self.schedule: Schedule = schedule
@@ -98,24 +111,108 @@ class SuperResolution(Evaluator):
         self.compile_net = compile
         self.weights = weights
         self.start = start
-        self.on_nonfinite = on_nonfinite
-        #: Steps left out because the loss was not finite, and the last of them.
-        self.spoiled_steps, self.spoiled_in_a_row, self.last_spoiled = 0, 0, -1
-        #: The weights in use, if they were read from a file.
+        self.nonfinite = NonFiniteSteps(on_nonfinite)
+        self.engine: Engine = engine
+        self.engine_precision: Precision = engine_precision
+        self.self_ensemble = self_ensemble
         self.weights_file: Path | None = None
         #: The network's forward pass by the scale of a training batch.
         self.train_forwards: dict[int, Callable[[Tensor], Tensor]] = {net.scale: self.net.forward}
-        #: Sums of the loss terms over the parts of an accumulated step.
+        #: Sums of the loss terms over the micro-batches of a logged step.
         self.terms: dict[str, Tensor] = {}
+        #: A tuple, because a network here would be a part of the module, and of its checkpoints.
+        self._runner: tuple[Network] = (self.net,)
+        self.work = Work()
+        self.scores: list[BenchmarkScores] = []
+        self.results: dict[str, SetScores] = {}
+
+    # ---- a training step: no tensor is read by the host, so a GPU never waits ---------
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Compute the loss of one micro-batch of patches.
+
+        Args:
+            batch: LR ``(n, 1, h, w)`` and HR ``(n, 1, scale * h, scale * w)`` in [0, 1]; which LR
+                pixels count, ``(n, 1, h, w)`` bool.
+            batch_idx: Of the epoch, counting micro-batches.
+
+        Returns:
+            The loss, a scalar, whose gradient is NaN if it is not finite.
+        """
+        lr, hr, valid_mask = batch
+        self.nonfinite.begin(self.net, first=not batch_idx % self.trainer.accumulate_grad_batches)
+        forward = self.train_forwards[hr.shape[-1] // lr.shape[-1]]
+        sr = forward(lr.contiguous(memory_format=torch.channels_last))
+        check_sr(sr, lr, hr)
+        terms = check_terms(self._loss_terms(sr, hr, valid_mask))
+        self._log_terms(terms, batch_idx)
+        return self.nonfinite.mark(terms["loss"])
+
+    def _loss_terms(self, sr: Tensor, hr: Tensor, valid_mask: Tensor) -> Any:
+        """Compare SR with HR at the pixels that count; ``valid_mask`` is of LR size."""
+        if not self.trainer.datamodule.margin:  # type: ignore[attr-defined]
+            return self.criterion(sr, hr)
+        scale = hr.shape[-1] // valid_mask.shape[-1]
+        valid_mask = valid_mask.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
+        # No gradient comes from the other pixels, whatever the loss does with the mask.
+        sr = torch.where(valid_mask, sr, hr)
+        if "valid_mask" in inspect.signature(self.criterion.forward).parameters:
+            return self.criterion(sr, hr, valid_mask)
+        return self.criterion(sr, hr)
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradients of a step; withhold them from the optimizer if one is not finite."""
+        parameters = list(self.net.parameters())
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if gradient_clip_val and gradient_clip_algorithm in (None, "norm"):
+            torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
+        elif gradient_clip_val:
+            torch.nn.utils.clip_grad_value_(parameters, gradient_clip_val)
+        self.nonfinite.withhold(optimizer, norm, self.trainer)
+
+    def _log_terms(self, terms: dict[str, Tensor], batch_idx: int) -> None:
+        """Log the terms' means over all micro-batches and processes, at logging steps."""
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if not every or (self.global_step + 1) % every:
+            return
+        count = self.trainer.accumulate_grad_batches
+        for name, value in terms.items():
+            before = self.terms.get(name, 0) if batch_idx % count else 0
+            self.terms[name] = before + value.detach() / count
+        if (batch_idx + 1) % count:
+            return
+        for name, value in self.terms.items():
+            self.log(f"train/{name}", value, batch_size=1, sync_dist=True)
+        if "mse" in self.terms:
+            psnr = -10 * torch.log10(self.terms["mse"])
+            self.log("psnr", psnr, prog_bar=True, logger=False, batch_size=1, sync_dist=True)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Report steps that were not finite, at logging steps."""
+        whole = not (batch_idx + 1) % self.trainer.accumulate_grad_batches
+        if whole and not self.global_step % reports_every(self.trainer):
+            self.nonfinite.report(self.trainer)
+
+    # ---- around the training ----------------------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Check steps and scales; switch compilation on, if asked for and possible.
+        """Check steps and scales; compile the network if that pays or is asked for.
 
         Raises:
             UserError: If the Trainer leaves the number of steps open, or the network cannot
                 have one of ``data.train_scales``.
         """
-        self._check_steps()
+        if self.schedule == "cosine" and self.trainer.max_epochs == self.trainer.max_steps == -1:
+            raise UserError(
+                "model.schedule=cosine needs an end, but max_epochs and max_steps are -1; "
+                "set --trainer.max_epochs"
+            )
         without_tf32(self.device)
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         try:
@@ -147,102 +244,8 @@ class SuperResolution(Evaluator):
         ends = [end for end in (steps, (epochs or 0) * per_epoch) if end >= 0]
         return min(ends, default=COMPILED_STEPS) >= COMPILED_STEPS
 
-    def _check_steps(self) -> None:
-        """Refuse options of the Trainer that leave the number of steps open."""
-        if self.schedule == "cosine" and self.trainer.max_epochs == self.trainer.max_steps == -1:
-            raise UserError(
-                "model.schedule=cosine needs an end, but max_epochs and max_steps are -1; "
-                "set --trainer.max_epochs"
-            )
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """Compute the loss of one batch of patches and log its terms.
-
-        Raises:
-            UserError: If the loss is not finite, see ``on_nonfinite``; if a network or a loss of
-                the user's own returns another kind of result.
-        """
-        lr, hr, valid_mask = batch
-        scale = hr.shape[-1] // lr.shape[-1]
-        kept = self._statistics()
-        sr = self.train_forwards[scale](lr.contiguous(memory_format=torch.channels_last))
-        check_sr(sr, lr, hr)
-        terms = check_terms(self._loss_terms(sr, hr, valid_mask))
-        self._log_terms(terms, batch_idx)
-        loss: Tensor = terms["loss"]
-        if not self._spoiled(loss, lr, hr, batch_idx):
-            return loss
-        for buffer, before in zip(self.net.buffers(), kept, strict=True):
-            buffer.copy_(before)
-        if self.trainer.world_size == 1:
-            return None
-        # Processes that wait for each other's gradients must all have some.
-        return torch.stack([0 * p.sum() for p in self.net.parameters()]).sum()
-
-    def _loss_terms(self, sr: Tensor, hr: Tensor, valid_mask: Tensor) -> Any:
-        """Compare SR with HR at the pixels that count; ``valid_mask`` is of LR size."""
-        if not self.trainer.datamodule.margin:  # type: ignore[attr-defined]
-            return self.criterion(sr, hr)
-        scale = hr.shape[-1] // valid_mask.shape[-1]
-        valid_mask = valid_mask.repeat_interleave(scale, dim=2).repeat_interleave(scale, dim=3)
-        # No gradient comes from the other pixels, whatever the loss does with the mask.
-        sr = torch.where(valid_mask, sr, hr)
-        if "valid_mask" in inspect.signature(self.criterion.forward).parameters:
-            return self.criterion(sr, hr, valid_mask)
-        return self.criterion(sr, hr)
-
-    def _statistics(self) -> list[Tensor]:
-        """Copy what a forward pass may change, batch normalisation's means, if it may be undone."""
-        return [b.clone() for b in self.net.buffers()] if self.on_nonfinite == "skip" else []
-
-    def _log_terms(self, terms: dict[str, Tensor], batch_idx: int) -> None:
-        """Log the terms' means over the whole batch of a step, wherever its parts were computed."""
-        # Logging costs a millisecond: only the steps that reach the loggers do it.
-        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if not every or (self.global_step + 1) % every:
-            return
-        parts = self.trainer.accumulate_grad_batches
-        for name, value in terms.items():
-            before = self.terms.get(name, 0) if batch_idx % parts else 0
-            self.terms[name] = before + value.detach() / parts
-        if (batch_idx + 1) % parts:
-            return
-        for name, value in self.terms.items():
-            self.log(f"train/{name}", value, prog_bar=name == "loss", batch_size=1, sync_dist=True)
-
-    def _spoiled(self, loss: Tensor, lr: Tensor, hr: Tensor, batch_idx: int) -> bool:
-        """Stop, or say that the batch must be skipped, if the loss of any process is not finite."""
-        spoiled = not bool(torch.isfinite(loss))
-        anywhere = spoiled
-        if self.trainer.world_size > 1:
-            anywhere = self.trainer.strategy.reduce_boolean_decision(spoiled, all=False)
-        if not anywhere:
-            return False
-        text = f"loss of another process is not finite at step {self.global_step + 1}"
-        if spoiled:
-            where = set_aside(self.trainer, lr, hr, batch_idx)
-            text = f"loss is {loss.item()} at step {self.global_step + 1}; its batch: {where}"
-        if self.on_nonfinite == "stop":
-            raise UserError(
-                f"{text}; the last checkpoint, if any, is kept: lower the learning rate, or leave "
-                "such steps out with --model.on_nonfinite skip, and --ckpt_path last"
-            )
-        if self.global_step != self.last_spoiled:
-            self.spoiled_steps += 1
-            follows = self.global_step == self.last_spoiled + 1
-            self.spoiled_in_a_row = self.spoiled_in_a_row + 1 if follows else 1
-            self.last_spoiled = self.global_step
-        if self.spoiled_in_a_row == MOST_SPOILED:
-            raise UserError(
-                f"{text}; so were the {MOST_SPOILED - 1} steps before, which were left out: lower "
-                "the learning rate, and go on from an earlier checkpoint"
-            )
-        whole = self.trainer.accumulate_grad_batches == 1
-        log.warning("%s; %s left out", text, "step" if whole else "its part of the step")
-        return True
-
     def new_optimizer(self) -> Optimizer:
-        """Make the injected optimizer of the network's parameters.
+        """Make the optimizer of the network's parameters.
 
         Raises:
             UserError: If it refuses its arguments, or cannot train networks like these; if the loss
@@ -263,7 +266,7 @@ class SuperResolution(Evaluator):
         return optimizer
 
     def configure_optimizers(self) -> Any:
-        """Attach the learning-rate schedule to the injected optimizer."""
+        """Attach the learning-rate schedule to the optimizer."""
         optimizer = self.new_optimizer()
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, self._lr_factor)
         return {
@@ -272,19 +275,20 @@ class SuperResolution(Evaluator):
         }
 
     def on_train_start(self) -> None:
-        """Let the config's learning rates hold, for a resumed run too, which restored its own.
+        """Let the config's learning rates hold, also in a resumed run, which restored its own.
 
         Raises:
-            UserError: If an epoch would end in a part of a step.
+            UserError: If an epoch would end inside a step.
         """
-        batches, parts = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
+        batches, count = self.trainer.num_training_batches, self.trainer.accumulate_grad_batches
         trial: bool = self.trainer.fast_dev_run  # type: ignore[attr-defined]
-        if batches != math.inf and batches % parts and not trial:
+        if batches != math.inf and batches % count and not trial:
             raise UserError(
                 f"limit_train_batches leaves {batches} batches an epoch, which are no multiple of "
-                f"accumulate_grad_batches={parts}; change one of them"
+                f"accumulate_grad_batches={count}; change one of them"
             )
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        fuse(optimizer)
         scheduler: Any = self.lr_schedulers()
         scheduler.base_lrs = [group["lr"] for group in self.new_optimizer().param_groups]
         for group, base in zip(optimizer.param_groups, scheduler.base_lrs, strict=True):
@@ -294,29 +298,152 @@ class SuperResolution(Evaluator):
     def _lr_factor(self, step: int) -> float:
         factor = min(1.0, (step + 1) / (self.warmup_steps + 1))
         if self.schedule == "cosine" and step:
-            # Not asked for at step 0: the answer starts the data loader, which must not
-            # happen before a resumed run knows where it stands.
+            # Not at step 0: the Trainer's answer starts the data loader, which must not happen
+            # before a resumed run has restored its step.
             done = min(step / self.trainer.estimated_stepping_batches, 1.0)
             factor *= self.final_lr + (1 - self.final_lr) * (1 + math.cos(math.pi * done)) / 2
         return factor
 
+    def on_train_end(self) -> None:
+        """Report steps that were not finite since the last logging step."""
+        self.nonfinite.report(self.trainer)
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Say in the checkpoint which network its weights belong to.
+        """Describe the network in the checkpoint.
 
         Raises:
             UserError: If the weights are not finite; the checkpoint before is kept.
         """
+        self.nonfinite.report(self.trainer)
         if not all(bool(torch.isfinite(value).all()) for value in self.net.state_dict().values()):
             raise UserError(
                 f"weights are not finite after step {self.global_step}; no checkpoint is written, "
                 "the last one, if any, is kept: lower the learning rate, and --ckpt_path last"
             )
-        checkpoint[CKPT_KEY] = describe(self.net)
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        checkpoint[CKPT_KEY] = describe(self.net)
         checkpoint[OPTIMIZER_KEY] = type(optimizer).__name__
-        checkpoint[PARTS_KEY] = self.trainer.accumulate_grad_batches
-        checkpoint["spoiled_steps"] = self.spoiled_steps
+        checkpoint[ACCUMULATION_KEY] = self.trainer.accumulate_grad_batches
+        checkpoint["skipped_steps"] = self.nonfinite.skipped_steps
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Go on counting the steps that were left out."""
-        self.spoiled_steps = checkpoint.get("spoiled_steps", 0)
+        """Go on counting skipped steps."""
+        self.nonfinite.skipped_steps = checkpoint.get("skipped_steps", 0)
+
+    # ---- scores and files -------------------------------------------------------------
+
+    @property
+    def scale(self) -> int:
+        """Magnification of the network."""
+        return self.net.scale
+
+    @property
+    def runner(self) -> Network:
+        """What runs the network in evaluation."""
+        return self._runner[0]
+
+    @property
+    def engine_title(self) -> str:
+        """Engine and precision of the evaluation, as records name them."""
+        double = any(p.dtype == torch.float64 for p in self.net.parameters())
+        return f"{self.engine}, {'fp64' if double else self.engine_precision}"
+
+    @property
+    def title(self) -> str:
+        """Name of the network in tables."""
+        name = self.net.title
+        return f"{name} + self-ensemble" if self.self_ensemble else name
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """Map LR luma ``(n, 1, h, w)`` in [0, 1] to SR, see :mod:`fdnn.models`."""
+        sr: Tensor = self.net(lr)
+        return sr
+
+    def _start_engine(self) -> None:
+        runner = self.net
+        if self.trainer.state.fn != "fit":
+            if self.engine == "compile" and not compiler_works(self.device):
+                self.engine = "eager"  # in records, too
+            runner = with_engine(runner, self.engine, self.engine_precision)
+            if self.self_ensemble:
+                runner = SelfEnsemble(runner)
+        self._runner = (runner,)
+
+    def _start_scores(self, loaders: Any) -> None:
+        self._start_engine()
+        self.evaluated = [loader.dataset.images for loader in loaders]
+        self.scores = [BenchmarkScores(self.scale).to(self.device) for _ in self.evaluated]
+
+    def _score(self, batch: dict[str, Tensor], set_index: int) -> None:
+        with full_float32(self.device):
+            sr: Tensor = self.runner(batch["lr"])
+        check_sr(sr, batch["lr"], batch["hr"])
+        self.scores[set_index].update(batch["index"], sr * 255, batch["hr"])
+
+    def _finish_scores(self, stage: str) -> None:
+        """Collect the scores of all processes and log them as ``<stage>/<set>/psnr`` and ssim."""
+        pairs = zip(self.evaluated, self.scores, strict=True)
+        scored = [metric.of_set(images) for images, metric in pairs]
+        self.results = {scores.images.name: scores for scores in scored}
+        for i, (name, scores) in enumerate(self.results.items()):
+            shown = stage == "val" and i == 0
+            self.log(f"{stage}/{name}/psnr", scores.psnr, prog_bar=shown)
+            self.log(f"{stage}/{name}/ssim", scores.ssim)
+
+    def on_validation_epoch_start(self) -> None:
+        """Start new scores."""
+        self._start_scores(self.trainer.val_dataloaders)
+
+    def validation_step(
+        self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Score one whole image."""
+        self._score(batch, dataloader_idx)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores."""
+        self._finish_scores("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Start new scores."""
+        self._start_scores(self.trainer.test_dataloaders)
+
+    def test_step(self, batch: dict[str, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
+        """Score one whole image."""
+        self._score(batch, dataloader_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the scores."""
+        self._finish_scores("test")
+
+    def on_predict_start(self) -> None:
+        """Prepare the engine, and the end that processes wait for."""
+        self.work.begin(self.trainer.world_size)
+        self._start_engine()
+
+    def predict_step(self, batch: tuple[Path, Path] | None, batch_idx: int) -> None:
+        """Upscale one file; ``work`` keeps errors for the end.
+
+        Args:
+            batch: Source and target file, see :class:`fdnn.predict.plan.Job`; ``None``: no work.
+            batch_idx: Not used.
+        """
+        if self.trainer.received_sigterm:  # Lightning's loop would not look
+            raise SIGTERMException
+        if batch is not None:
+            self.work.do(self.runner, *batch)
+
+    def on_predict_epoch_end(self) -> None:
+        """Bring together what all processes did."""
+        self.work.gather(self.trainer.world_size)
+
+
+def check_sr(sr: Any, lr: Tensor, hr: Tensor) -> None:
+    """Check the shape of a network's output, which may be a user's own.
+
+    Raises:
+        UserError: If it has not the shape of the HR image.
+    """
+    made = tuple(sr.shape) if isinstance(sr, Tensor) else type(sr).__name__
+    if made != tuple(hr.shape):
+        raise UserError(f"model.net made {made} of {tuple(lr.shape)}, not {tuple(hr.shape)}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -64,6 +64,35 @@ def parameter_groups(net: nn.Module) -> list[dict[str, Any]]:
     return [group for group in groups if group["params"]]
 
 
+def fuse(optimizer: Optimizer) -> None:
+    """Let Adam take its step in one kernel, also after a checkpoint brought its own options.
+
+    Unlike the default form it reads no step counter on the host.
+    """
+    if not isinstance(optimizer, torch.optim.Adam):
+        return
+    for group in optimizer.param_groups:
+        if group.get("foreach") or group.get("capturable") or group.get("differentiable"):
+            continue
+        if group.get("fused") is None:
+            group["fused"] = True
+        for p in group["params"]:
+            if "step" in optimizer.state.get(p, {}):
+                step = optimizer.state[p]["step"]
+                optimizer.state[p]["step"] = step.to(p.device, torch.float32)
+
+
+def takes_found_inf(optimizer: Optimizer) -> bool:
+    """Say whether an optimizer skips its step on the device if its ``found_inf`` is 1.
+
+    Fused optimizers of PyTorch do. SGD's momentum is not initialised by a skipped first step.
+    """
+    if isinstance(optimizer, MuonAdam):
+        return True
+    fused = all(group.get("fused") for group in optimizer.param_groups)
+    return fused and isinstance(optimizer, torch.optim.Adam)
+
+
 class MuonAdam(Optimizer):
     """Muon on kernels with several input and output channels, Adam on the other parameters.
 
@@ -78,9 +107,14 @@ class MuonAdam(Optimizer):
         betas: Adam's averaging factors.
         eps: Added to Adam's denominator.
 
+    Attributes:
+        found_inf: A scalar; 1 leaves parameters and state as they are, whatever the gradients.
+
     Raises:
         ValueError: If a learning rate is not positive, or another number out of range.
     """
+
+    found_inf: Tensor | None = None
 
     def __init__(
         self,
@@ -127,50 +161,64 @@ class MuonAdam(Optimizer):
             (self._muon if group["muon"] else self._adam)(group)
         return loss
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Bring the step counters of older checkpoints to the parameters' device."""
+        super().__setstate__(state)
+        for p, values in self.state.items():
+            if "step" in values:
+                values["step"] = values["step"].to(p.device)
+
     def _muon(self, group: dict[str, Any]) -> None:
         kernels = [p for p in group["params"] if p.grad is not None]
-        if not kernels:
-            return
-        gradients = [p.grad for p in kernels]
         for p in kernels:
             if not self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
-        momenta = [self.state[p]["momentum"] for p in kernels]
-        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-        look_ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
-        by_shape: dict[torch.Size, list[int]] = {}
-        for i, p in enumerate(kernels):
-            by_shape.setdefault(p.shape, []).append(i)
+        by_shape: dict[torch.Size, list[Tensor]] = {}
+        for p in kernels:
+            by_shape.setdefault(p.shape, []).append(p)
         for members in by_shape.values():
-            stacked = torch.stack([look_ahead[i] for i in members])
-            if not group.get("convolution"):
-                stacked = stacked.transpose(1, 2)
-            matrices = stacked.flatten(2)
-            size = group["lr"] * 0.2 * math.sqrt(max(matrices.shape[1:]))
-            updates = orthogonalise(matrices.float()).view(stacked.shape)
-            if not group.get("convolution"):
-                updates = updates.transpose(1, 2)
-            targets = [kernels[i] for i in members]
-            torch._foreach_add_(targets, list(updates.to(targets[0].dtype)), alpha=-size)
+            self._muon_step(members, group)
+
+    def _muon_step(self, kernels: list[Tensor], group: dict[str, Any]) -> None:
+        """Update kernels of one shape."""
+        momenta = [self.state[p]["momentum"] for p in kernels]
+        momentum = torch.stack(momenta)
+        gradient = torch.stack([cast(Tensor, p.grad) for p in kernels])
+        if self.found_inf is not None:
+            gradient = torch.where(self.found_inf.bool(), momentum, gradient)
+        momentum.lerp_(gradient, 1 - group["momentum"])
+        torch._foreach_copy_(momenta, list(momentum.unbind()))
+        look_ahead = gradient.lerp_(momentum, group["momentum"])
+        if not group.get("convolution"):
+            look_ahead = look_ahead.transpose(1, 2)
+        matrices = look_ahead.flatten(2)
+        size = group["lr"] * 0.2 * math.sqrt(max(matrices.shape[1:]))
+        updates = orthogonalise(matrices.float()).view(look_ahead.shape)
+        if not group.get("convolution"):
+            updates = updates.transpose(1, 2)
+        if self.found_inf is not None:
+            updates = updates * (1 - self.found_inf)
+        torch._foreach_add_(kernels, list(updates.to(kernels[0].dtype)), alpha=-size)
 
     def _adam(self, group: dict[str, Any]) -> None:
         params = [p for p in group["params"] if p.grad is not None]
         for p in params:
             if not self.state[p]:
                 self.state[p] |= {
-                    "step": torch.zeros(()),
+                    "step": torch.zeros((), device=p.device),
                     "mean": torch.zeros_like(p),
                     "square": torch.zeros_like(p),
                 }
         states = [self.state[p] for p in params]
         adam(
             params,
-            [p.grad for p in params],
+            [cast(Tensor, p.grad) for p in params],
             [state["mean"] for state in states],
             [state["square"] for state in states],
             [],
             [state["step"] for state in states],
-            foreach=True,
+            fused=True,
+            found_inf=self.found_inf,
             amsgrad=False,
             beta1=group["betas"][0],
             beta2=group["betas"][1],
