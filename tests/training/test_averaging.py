@@ -1,4 +1,3 @@
-from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -6,6 +5,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.demos.boring_classes import BoringModel
+from torch.utils.data import DataLoader
 
 from fdnn.training.averaging import MovingAverage
 
@@ -55,9 +55,36 @@ def test_counters_are_copied() -> None:
     assert model.batches == 9
 
 
-def test_the_average_lies_where_training_is() -> None:
-    """Lightning asks for the device before it has moved the weights there."""
-    average = MovingAverage()
-    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("meta")))
-    average.setup(trainer, BoringModel(), "fit")
-    assert {p.device.type for p in average._average_model.parameters()} == {"meta"}
+@pytest.mark.parametrize("start", [0, 7])
+def test_resumed_averages_are_those_of_an_uninterrupted_run(tmp_path, start) -> None:
+    """Bit by bit, both the averages and the weights that are trained."""
+
+    def fit(steps: int, resumed: str | None = None) -> dict[str, Any]:
+        pl.seed_everything(0)
+        options: dict[str, Any] = {"logger": False, "accelerator": "cpu", "limit_val_batches": 2}
+        quiet = {"enable_progress_bar": False, "enable_model_summary": False}
+        trainer = pl.Trainer(
+            max_epochs=steps // 3, limit_train_batches=3, enable_checkpointing=False,
+            callbacks=[MovingAverage(0.9, start)], **options, **quiet,
+        )  # fmt: skip
+        data = DataLoader([torch.full((4, 32), i / 9) for i in range(3)], batch_size=None)
+        model = BoringModel()
+        file = tmp_path / f"{steps}.ckpt"
+
+        class Save(pl.Callback):
+            def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule):
+                trainer.save_checkpoint(file)
+
+        trainer.callbacks.append(Save())
+        trainer.fit(model, data, model.val_dataloader(), ckpt_path=resumed)
+        found = torch.load(file, weights_only=True)
+        assert torch.equal(found["state_dict"]["layer.weight"], model.layer.weight)
+        return found
+
+    whole = fit(9)
+    fit(6)
+    resumed = fit(9, str(tmp_path / "6.ckpt"))
+    for key in ("state_dict", "current_model_state"):
+        assert all(torch.equal(v, resumed[key][k]) for k, v in whole[key].items())
+    average, current = (whole[key]["layer.weight"] for key in ("state_dict", "current_model_state"))
+    assert not torch.equal(average, current)

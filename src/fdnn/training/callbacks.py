@@ -33,7 +33,7 @@ from fdnn.training.module import SuperResolution
 log = logging.getLogger(__name__)
 
 #: Callbacks whose runs end with averaged weights.
-AVERAGING = (WeightAveraging, StochasticWeightAveraging)
+AVERAGING = (MovingAverage, WeightAveraging, StochasticWeightAveraging)
 
 #: Of the data module: what a resumed run may have otherwise than the run before, and then says.
 RECIPE = (
