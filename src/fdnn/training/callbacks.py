@@ -11,7 +11,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import StochasticWeightAveraging, WeightAveraging
+from lightning.pytorch.callbacks import (
+    RichProgressBar,
+    StochasticWeightAveraging,
+    WeightAveraging,
+)
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from PIL import Image
@@ -106,6 +110,20 @@ class Throughput(pl.Callback):
             pl_module.log("speed/pairs_per_s", pairs / elapsed)
             pl_module.log("speed/data_wait", self.waited / elapsed)
             self.since, self.batches, self.waited = now, 0, 0.0
+
+
+class TrainingProgress(RichProgressBar):
+    """Shows the PSNR of a batch, its loss and the last validation's PSNR.
+
+    Lightning's own bar reads every number from the device in each step. These are read at logging
+    steps.
+    """
+
+    def get_metrics(  # type: ignore[override]
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, str]:
+        """Return the numbers that the module last read."""
+        return cast(SuperResolution, pl_module).shown
 
 
 class PictureStrips(pl.Callback):

@@ -120,6 +120,8 @@ class SuperResolution(pl.LightningModule):
         self.train_forwards: dict[int, Callable[[Tensor], Tensor]] = {net.scale: self.net.forward}
         #: Sums of the loss terms over the micro-batches of a logged step.
         self.terms: dict[str, Tensor] = {}
+        #: What the terminal shows, read at logging steps and after validation.
+        self.shown: dict[str, str] = {}
         #: A tuple, because a network here would be a part of the module, and of its checkpoints.
         self._runner: tuple[Network] = (self.net,)
         self.work = Work()
@@ -189,15 +191,16 @@ class SuperResolution(pl.LightningModule):
             return
         for name, value in self.terms.items():
             self.log(f"train/{name}", value, batch_size=1, sync_dist=True)
-        if "mse" in self.terms:
-            psnr = -10 * torch.log10(self.terms["mse"])
-            self.log("psnr", psnr, prog_bar=True, logger=False, batch_size=1, sync_dist=True)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Report steps that were not finite, at logging steps."""
         whole = not (batch_idx + 1) % self.trainer.accumulate_grad_batches
         if whole and not self.global_step % reports_every(self.trainer):
             self.nonfinite.report(self.trainer)
+            if "loss" in self.terms:
+                self.shown["loss"] = f"{float(self.terms['loss']):.4g}"
+            if "mse" in self.terms:  # of this process's pairs
+                self.shown["PSNR"] = f"{-10 * math.log10(float(self.terms['mse']) + 1e-12):.2f}"
 
     # ---- around the training ----------------------------------------------------------
 
@@ -385,10 +388,11 @@ class SuperResolution(pl.LightningModule):
         pairs = zip(self.evaluated, self.scores, strict=True)
         scored = [metric.of_set(images) for images, metric in pairs]
         self.results = {scores.images.name: scores for scores in scored}
-        for i, (name, scores) in enumerate(self.results.items()):
-            shown = stage == "val" and i == 0
-            self.log(f"{stage}/{name}/psnr", scores.psnr, prog_bar=shown)
-            self.log(f"{stage}/{name}/ssim", scores.ssim)
+        for i, (images, scores) in enumerate(zip(self.evaluated, scored, strict=True)):
+            if stage == "val" and i == 0:
+                self.shown[images.name[:20]] = f"{scores.psnr:.3f}"
+            self.log(f"{stage}/{images.name}/psnr", scores.psnr)
+            self.log(f"{stage}/{images.name}/ssim", scores.ssim)
 
     def on_validation_epoch_start(self) -> None:
         """Start new scores."""
