@@ -1,3 +1,4 @@
+import csv
 import errno
 import json
 import math
@@ -395,6 +396,24 @@ def test_a_checkpoint_of_an_own_name_is_found(tiny) -> None:
     assert (run(0) / "checkpoints" / "mine.ckpt").is_file()
     assert not (run(0) / "checkpoints" / "last.ckpt").exists()
     assert main(["fit", *tiny, *options, "--ckpt_path", "last"]) == 0
+
+
+def test_a_checkpoint_of_every_step_keeps_the_row_of_its_own(tiny) -> None:
+    """Lightning logs the step after it was saved."""
+    own = "lightning.pytorch.callbacks.ModelCheckpoint"
+    options = ["--trainer.callbacks", own, "--trainer.callbacks.init_args.every_n_train_steps", "1"]
+    options += ["--trainer.callbacks.init_args.save_top_k", "-1"]
+    options += ["--trainer.callbacks.init_args.filename", "{step}"]
+    assert main(["fit", *tiny, *options]) == 0
+    for step in (1, 2, 3, 4, 6):
+        checkpoint = str(CHECKPOINTS / f"step={step}.ckpt")
+        assert main(["fit", *tiny, *options, "--ckpt_path", checkpoint]) == 0
+    curves = []
+    for number in range(6):
+        rows = csv.DictReader((run(number) / "metrics.csv").open())
+        curves.append([(row["step"], row["train/loss"]) for row in rows if row["train/loss"]])
+    assert [step for step, _ in curves[0]] == list("012345")
+    assert all(curve == curves[0] for curve in curves)
 
 
 def test_a_checkpoint_in_the_folder_one_is_in(tiny, tmp_path) -> None:

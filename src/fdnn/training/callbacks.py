@@ -186,7 +186,7 @@ class RunRecord(pl.Callback):
     def __init__(self) -> None:
         self.record: dict[str, Any] = {}
         self.seconds_before = 0.0
-        self.rows_before = 0
+        self.rows_before = self.steps_before = 0
         self.started = time.monotonic()
         self.logger: RunLogger | None = None
         #: ``path`` and ``sha256`` of the weights that this training learns from.
@@ -239,6 +239,12 @@ class RunRecord(pl.Callback):
                 f"the run that is resumed learned from teachers {[h[:12] for h in before]}, "
                 f"data.teachers are {[h[:12] for h in now]}; name the same weights, or start anew"
             )
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Take the number of steps of the run that is resumed."""
+        self.steps_before = int(checkpoint["global_step"])
 
     @rank_zero_only
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -307,8 +313,8 @@ class RunRecord(pl.Callback):
         self._write(trainer)
         if self.logger and trainer.ckpt_path:
             before = Path(trainer.ckpt_path).parent.parent / METRICS_NAME
-            if before.is_file() and self.rows_before:
-                self.logger.experiment.begin_with(before, self.rows_before)
+            if before.is_file() and (self.rows_before or self.steps_before):
+                self.logger.experiment.begin_with(before, self.rows_before, self.steps_before)
 
     @rank_zero_only
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -40,15 +40,23 @@ class MetricsFile(ExperimentWriter):
         super().log_metrics(metrics_dict, step)
         self.rows += 1
 
-    def begin_with(self, before: Path, rows: int) -> None:
-        """Begin with what an earlier run wrote, which this one goes on with.
+    def begin_with(self, before: Path, rows: int, steps: int) -> None:
+        """Begin with the rows of the run that this one goes on with.
 
         Args:
             before: Its ``metrics.csv``.
-            rows: How many of its rows belong to what was resumed.
+            rows: Its rows when the checkpoint was written.
+            steps: Its optimizer steps then. Lightning logs a step after the callbacks that may
+                write a checkpoint of it, so that its row may come next.
         """
         with before.open(newline="", encoding="utf-8", errors="replace") as file:
-            earlier = list(csv.DictReader(file))[:rows]
+            known = list(csv.DictReader(file))
+        own = [
+            row
+            for row in known[rows : rows + 1]
+            if row.get("step") == str(steps - 1) and row.get("train/loss")
+        ]
+        earlier = known[:rows] + own
         # Before the own rows, and without the empty cells, as if they were just logged. Cells
         # of a damaged row that no column owns are left out.
         self.metrics[:0] = [{k: v for k, v in row.items() if k and v} for row in earlier]  # type: ignore[misc]
