@@ -104,6 +104,27 @@ def test_a_nan_of_one_process_is_skipped_by_all(tiny, tmp_path) -> None:
     assert all(torch.isfinite(p).all() for p in load(folder).parameters())
 
 
+def test_a_signal_to_one_process_ends_all_at_one_step(tiny, tmp_path) -> None:
+    options = [*tiny, "--trainer.max_epochs", "100000", "--data.steps_per_epoch", "7"]
+    process = subprocess.Popen(
+        [sys.executable, TRAIN, "fit", *options, *DDP, "2"], env=ENV,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    checkpoint = tmp_path / "logs/tiny/version_0/checkpoints/last.ckpt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == 143, error
+    stopped = [line.split("; ")[0] for line in error.splitlines() if "stopped by SIGTERM" in line]
+    assert len(stopped) == 2
+    assert len(set(stopped)) == 1
+    content = torch.load(checkpoint, weights_only=True)
+    assert f"after step {content['global_step']}" in stopped[0]
+
+
 def scores(folder: Path) -> dict:
     return json.loads((folder / "benchmark.json").read_text())["sets"]
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from fdnn.cli.trainer import main
 from fdnn.models import FDNN, Bicubic
 from fdnn.training.losses import MSEKLLoss, PixelLoss
 from fdnn.training.module import SuperResolution
@@ -111,3 +112,17 @@ def test_long_trainings_are_compiled(options, compiled) -> None:
     model.trainer = pl.Trainer(**options, logger=False, accelerator="cpu")
     model.trainer.datamodule = SimpleNamespace(steps_per_epoch=1)
     assert model._pays_to_compile() == compiled
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, ValueError, TypeError])
+@pytest.mark.parametrize("place", [FDNN, MSEKLLoss])
+def test_an_error_inside_a_users_own_code_keeps_its_traceback(
+    tiny, monkeypatch, kind, place
+) -> None:
+    def broken(*_: object) -> None:
+        raise kind("shapes cannot be multiplied")
+
+    monkeypatch.setattr(place, "forward", broken)
+    with pytest.raises(kind, match="shapes") as error:
+        main(["fit", *tiny])
+    assert error.traceback[-1].name == "broken"

@@ -1,4 +1,4 @@
-"""A command that is told to stop says so; a training leaves a checkpoint first."""
+"""Handle SIGINT and SIGTERM: save a checkpoint when training, then exit with 130 or 143."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from fdnn.files.errors import UserError
 from fdnn.training.checkpoints import LAST, run_folder
 from fdnn.training.logs import RunLogger
 
+#: Steps after which several processes tell each other of a signal.
+AGREE_EVERY = 10
+
 
 class StoppedError(UserError):
     """A signal stopped the command; training has left a checkpoint.
@@ -31,10 +34,10 @@ class StoppedError(UserError):
 
 
 def stopped(error: BaseException) -> StoppedError | None:
-    """Say which signal ended a command outside of training, where no checkpoint is due.
+    """Return the signal that ended a command outside of training, as an error.
 
     Args:
-        error: What the command raised; Lightning turns both signals into ``SystemExit``.
+        error: Raised by the command; Lightning turns both signals into ``SystemExit``.
 
     Returns:
         ``None`` if it was no signal.
@@ -47,18 +50,19 @@ def stopped(error: BaseException) -> StoppedError | None:
 
 
 class StopSignals(Checkpoint):
-    """Answers Ctrl-C and SIGTERM at the end of the step: writes ``last.ckpt`` and ends.
+    """Writes ``last.ckpt`` at the end of the step after SIGINT or SIGTERM, and ends the run.
 
-    Where a validation is due, as at the end of an epoch, it lets that pass first, and ends after
-    the next step; where every step is validated, it does not wait.
+    If a validation is due, as at the end of an epoch, the run ends after the next step. If every
+    step is validated, it does not wait.
 
-    With several processes all of them end at the same step, whichever got the signal. A second
-    signal ends the process at once. (A ``Checkpoint``, so that Lightning calls it after all
-    other callbacks: what is written then is the state after the batch.)
+    Several processes end at the same step, within :data:`AGREE_EVERY` steps after one of them got
+    the signal. A second signal ends the process at once. (A ``Checkpoint``, so that Lightning calls
+    it after all other callbacks, and the state after the batch is written.)
     """
 
     def __init__(self) -> None:
         self.signum = 0
+        self.agreed = 0
         self.before: dict[int, Any] = {}
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
@@ -72,7 +76,8 @@ class StopSignals(Checkpoint):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen."""
-        # What Lightning installed for SIGTERM only notes it: a second one shall end the process.
+        self.agreed = trainer.global_step
+        # Lightning's handler only notes SIGTERM, but a second one must end the process.
         self.before = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
         for signum in self.before:
             signal.signal(signum, self._note)
@@ -102,6 +107,10 @@ class StopSignals(Checkpoint):
             return  # after the validation: a run resumed from here would not make it up
         stop = bool(self.signum)
         if trainer.world_size > 1:
+            # Processes wait for each other here, and read the answer from the device.
+            if trainer.global_step < self.agreed + AGREE_EVERY:
+                return
+            self.agreed = trainer.global_step
             stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
         if not stop:
             return
