@@ -325,7 +325,7 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", [*CALLBACK, "LearningRateFinder"], "LearningRateFinder does not work here: "),
         ("fit", [*IN_THREE], "batch_size=4 cannot be shared by 1 processes with 3"),
         ("fit", [*VDSR, "--model.engine", "openvino"], "openvino"),
-        ("fit", ["--trainer.gradient_clip_val", "-1"], "gradient_clip_val=-1 does not work here"),
+        ("fit", ["--trainer.gradient_clip_val", "-1"], "gradient_clip_val=-1.0 does not work here"),
         ("fit", ["--trainer.default_root_dir", "s3://a/b"], "runs are kept in local folders only"),
         ("fit", ["--data.val_sets", "[other/photos]"], "would both be called photos on the card"),
         ("fit", ["--model.loss", "MSEKLLoss", KL, "1"], "Option 'kl_weigth' is not accepted (-"),

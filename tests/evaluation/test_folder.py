@@ -118,7 +118,7 @@ def test_gray_files_of_hr_images_in_rgb(photos, tmp_path, caplog) -> None:
             "photo0.bmp and",
         ),
         (lambda sr: None, ["--scale", "0"], "at least 1, got 0"),
-        (lambda sr: None, ["--output", __file__], "test_folders.py is a file; name a folder"),
+        (lambda sr: None, ["--output", __file__], "test_folder.py is a file; name a folder"),
     ],
 )
 def test_mistakes_give_one_line(change, options, message, gray_sr, photos, capsys) -> None:

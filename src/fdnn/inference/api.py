@@ -12,7 +12,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from fdnn.files.errors import UserError
 from fdnn.images.pillow import Array, from_pillow, to_pillow
+from fdnn.inference.device import pick_device
 from fdnn.inference.pretrained import load
 from fdnn.inference.tiles import TILE, upscale_pixels, upscale_planes
 from fdnn.models import Network
@@ -26,8 +28,10 @@ Picture = TypeVar("Picture", Image.Image, Array, Tensor)
 
 def upscale(
     image: Picture,
-    net: Network | str | Path = "fdnn_x3",
+    net: Network | str | Path | None = None,
     *,
+    scale: int | None = None,
+    device: str | None = None,
     tile: int = TILE,
     self_ensemble: bool = False,
 ) -> Picture:
@@ -42,8 +46,11 @@ def upscale(
               [0, 1]; c = 1 (gray), 2 (gray + alpha), 3 (RGB) or 4 (RGB + alpha);
             * a torch tensor, ``(c, h, w)`` or ``(n, c, h, w)``, uint8, uint16, or floating point
               in [0, 1]; c as above.
-        net: A network, or what :func:`fdnn.load` takes. For many images, load it once. It works
-            in evaluation mode, and has its own again afterwards.
+        net: A network, or what :func:`fdnn.load` takes; default: FDNN. For many images, load it
+            once. It runs in evaluation mode; its own mode is restored afterwards.
+        scale: Magnification, 2, 3 or 4 with the default network (default: 3).
+        device: Where a network given by name runs: ``auto``, ``cpu``, ``cuda`` or ``mps``.
+            Default: the processor.
         tile: Side of the tiles in LR pixels that bound memory.
         self_ensemble: Average over the eight flips and turns of the image: eight times as
             slow, a little better.
@@ -70,7 +77,11 @@ def upscale(
         )
     if check is not None:
         check(image)
-    network = net if isinstance(net, Network) else load(net)
+    network = net if isinstance(net, Network) else load(net, scale)
+    if scale is not None and network.scale != scale:
+        raise UserError(f"the network is for x{network.scale}, scale={scale} was asked for")
+    if device is not None:
+        network = network.to(pick_device(device))
     with evaluating(network):
         return _upscaled(image, SelfEnsemble(network) if self_ensemble else network, tile)
 

@@ -11,17 +11,18 @@ from fdnn.files.home import expanded
 from fdnn.models import Network, weights
 from fdnn.models.network import MAX_SCALE
 
-#: The weights that come with the source tree.
-SHIPPED = weights.SOURCE / "checkpoints"
+#: The weights that come with the program.
+SHIPPED = weights.SHIPPED
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
-def load(name: str | Path, scale: int | None = None) -> Network:
+def load(name: str | Path | None = None, scale: int | None = None) -> Network:
     """Make a trained network, ready for use.
 
     Args:
-        name: The name of shipped weights, such as ``fdnn_x3``; or a path to a folder with
+        name: ``None``: FDNN's weights for ``scale``, or for x3. The name of shipped weights, such
+            as ``fdnn_x3``; or a path to a folder with
             ``model.safetensors``, a .safetensors or a .ckpt file; or the id of a repository
             ``owner/name`` on the Hugging Face hub that holds a ``model.safetensors`` of this
             project (needs the extra ``fdnn[hub]``). Names of shipped weights come first, then
@@ -37,6 +38,8 @@ def load(name: str | Path, scale: int | None = None) -> Network:
             network or serve another scale, ``scale`` is no whole number, or the hub cannot be
             reached.
     """
+    if name is None:
+        name = f"fdnn_x{scale or 3}"
     if not isinstance(name, str | Path):
         raise TypeError(f"load takes a name or a path, got {type(name).__name__}")
     if scale is not None and not isinstance(scale, Integral):
@@ -51,8 +54,8 @@ def load(name: str | Path, scale: int | None = None) -> Network:
 
         return from_hub(name, scale)
     raise UserError(
-        f"no weights {text!r}; name shipped ones ({', '.join(shipped()) or 'none here'}), "
-        "a path, or a Hugging Face id owner/name"
+        f"no weights {text!r}; name shipped ones ({', '.join(shipped()) or 'none here'}; a clone "
+        "of the repository has more), a path, or a Hugging Face id owner/name"
     )
 
 

@@ -30,8 +30,15 @@ from fdnn.models import Network
 log = logging.getLogger(__name__)
 
 FILE_NAME = "model.safetensors"
-#: The source tree, in which the shipped weights lie.
+#: The source tree, in a clone of the repository.
 SOURCE = Path(__file__).parents[3]
+_CLONE = SOURCE / "checkpoints"
+#: The shipped weights: all of them in a clone, FDNN's in an installed package.
+SHIPPED = (
+    _CLONE
+    if (SOURCE / "configs").is_dir() and _CLONE.is_dir()
+    else Path(__file__).parents[1] / "weights"
+)
 #: Key of a ``.ckpt`` under which the description of the network lies.
 CKPT_KEY = "fdnn_network"
 #: Weights have some MiB. A file beyond this is not read, whatever it says it is.
@@ -71,7 +78,7 @@ def find_weights(path: Path | str) -> Path:
     path = expanded(path)
     places = [path, SOURCE / path]
     if not path.exists():
-        places.append(SOURCE / "checkpoints" / path)
+        places.append(SHIPPED / path)
     for place in places:
         file = place / FILE_NAME if place.is_dir() else place
         if file.is_file():
