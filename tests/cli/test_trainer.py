@@ -413,3 +413,14 @@ def test_no_traceback_in_a_real_process(tmp_path) -> None:
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "gone.yaml" in done.stderr
+
+
+def test_the_command_needs_the_package_alone(tmp_path) -> None:
+    """Neither the folder of the repository nor its tools, which are not installed."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "src/train.py", "fit", "--config", "missing.yaml"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, cwd=tmp_path,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: ")

@@ -23,7 +23,7 @@ from fdnn.files.errors import UserError, one_line
 from fdnn.files.home import real
 from fdnn.files.provenance import RECORD_NAME
 from fdnn.models.weights import FILE_NAME
-from tools.report.keep import keep_record, keep_scores
+from fdnn.training.record import keep_record, keep_scores
 
 CONFIG_NAME = "config.yaml"
 PAGE_NAME = "README.md"
