@@ -381,7 +381,7 @@ def main(args: Sequence[str] | None = None, epilog: str = "") -> int:
             load_from_checkpoint_support=False,
             args=args if args is None else list(args),
         )
-        nodes.part()
+        nodes.leave_group()
     except (KeyboardInterrupt, SystemExit) as error:
         raise stopped(error) or error from None
     except Exception as error:

@@ -32,8 +32,8 @@ OPTIMIZER_KEY = "optimizer"
 def run_folder(trainer: pl.Trainer) -> Path:
     """Return the folder of this run's logs, the first logger's; without one the Trainer's root.
 
-    Unlike ``Trainer.log_dir`` this waits for no other process: the folder's number is known to all
-    once :class:`fdnn.training.callbacks.RunRecord` has shared it, and to the first one before.
+    Unlike ``Trainer.log_dir`` this waits for no other process.
+    :class:`fdnn.training.callbacks.RunRecord` has told all processes the folder's number.
     """
     logger = trainer.logger
     folder = getattr(logger, "log_dir", None) or getattr(logger, "save_dir", None)
@@ -43,24 +43,14 @@ def run_folder(trainer: pl.Trainer) -> Path:
 class SafeCheckpoints(TorchCheckpointIO):
     """Writes checkpoints so that an intact one exists at any moment.
 
-    A checkpoint is written beside its place, brought to the disk, and renamed; the one that was
-    there is kept as ``NAME.previous.ckpt``. A kill while writing, a full disk, or later damage to
-    the newest file each leave one to go on from.
+    A checkpoint is written to another file, synchronised with the disk, and renamed. The one before
+    stays as ``NAME.previous.ckpt``.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None
     ) -> None:
-        """See the class.
-
-        Args:
-            checkpoint: What Lightning wants kept.
-            path: Where.
-            storage_options: Of remote file systems; passed on.
-
-        Raises:
-            UserError: If the file cannot be written.
-        """
+        """Write the file, see the class."""
         if "://" in str(path):  # a remote file system replaces whole objects by itself
             super().save_checkpoint(checkpoint, path, storage_options)
             return
@@ -95,8 +85,7 @@ def _folders(root: Path) -> list[Path]:
 def newest_checkpoint(root: Path) -> tuple[Path, list[str]]:
     """Find the newest checkpoint below a run's folder that can be read.
 
-    Clocks are not asked: it is the one after the most steps in the folder with the highest
-    number that has any.
+    It has the most steps in the folder with the highest number. File times do not count.
 
     Returns:
         The file, and what is wrong with newer ones or newer runs, a line each.

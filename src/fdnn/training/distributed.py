@@ -18,8 +18,7 @@ _GONE = ("gloo/transport", "ncclRemoteError", "NCCL communicator was aborted", "
 def launched() -> dict[str, Any]:
     """Return the Trainer's options ``devices``, ``num_nodes`` and ``strategy`` as launched.
 
-    So nobody has to tell torchrun (or srun) and Lightning the same thing. Empty without a
-    launcher; one process alone has no strategy, and its one device even where there are more.
+    Empty without a launcher. One process alone has no strategy, and one device.
     """
     env = os.environ
     if torch.distributed.is_available() and torch.distributed.is_torchelastic_launched():
@@ -56,18 +55,18 @@ def trainer_options(asked: Mapping[str, Any]) -> dict[str, Any]:
     return options
 
 
-def part() -> None:
-    """Part from the other processes, if there are any.
+def leave_group() -> None:
+    """End the process group, if there is one.
 
-    Threads that a process group leaves behind can abort the interpreter at its end, after all is
-    done, and the launcher then calls the run a failure.
+    Threads of an open group can abort the interpreter at its end. The launcher would then report a
+    failure.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
 
 def lost_process(error: RuntimeError) -> str | None:
-    """Say it in a line if an error means that another process cannot be reached (any more)."""
+    """Return a line if an error means that another process cannot be reached."""
     kinds = (torch.distributed.DistNetworkError, torch.distributed.DistStoreError)
     if not isinstance(error, kinds) and not any(sign in str(error) for sign in _GONE):
         return None
