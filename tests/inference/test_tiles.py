@@ -118,3 +118,19 @@ def test_tf32_is_off_on_a_gpu_and_as_before_afterwards(before) -> None:
         assert switch.fp32_precision == before
     finally:
         switch.fp32_precision = default
+
+
+def test_tf32_returns_when_the_last_thread_leaves():
+    switch, cuda = torch.backends.cudnn.conv, torch.device("cuda")
+    before = switch.fp32_precision
+    switch.fp32_precision = "tf32"
+    try:
+        first, second = full_float32(cuda), full_float32(cuda)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert switch.fp32_precision == "ieee"
+        second.__exit__(None, None, None)
+        assert switch.fp32_precision == "tf32"
+    finally:
+        switch.fp32_precision = before

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,24 +32,49 @@ INVISIBLE = 1 / 512
 Region = tuple[slice, slice]
 
 
+class _TensorFloat32:
+    """Keep NVIDIA's TF32 off while any thread asks for it; the last one restores the setting."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.users = 0
+        self.before = ""
+
+    def switch_off(self) -> None:
+        switch: Any = torch.backends.cudnn
+        with self.lock:
+            if self.users == 0:
+                self.before = switch.conv.fp32_precision
+                switch.conv.fp32_precision = "ieee"
+            self.users += 1
+
+    def restore(self) -> None:
+        switch: Any = torch.backends.cudnn
+        with self.lock:
+            self.users -= 1
+            if self.users == 0:
+                switch.conv.fp32_precision = self.before
+
+
+_TF32 = _TensorFloat32()
+
+
 @contextmanager
 def full_float32(device: torch.device) -> Iterator[None]:
     """Multiply float32 numbers as such: without autocast, and without NVIDIA's TF32.
 
-    The latter keeps 10 of their 23 binary digits in convolutions, which moves scores by 0.002 dB.
-    Its switch is the process's: meanwhile it holds for other threads too.
+    TF32 keeps 10 of their 23 binary digits in convolutions, which moves scores by 0.002 dB.
+    Its switch belongs to the process. It stays off until the last thread leaves.
     """
-    cudnn: Any = torch.backends.cudnn
-    switch = cudnn.conv
-    before = switch.fp32_precision
-    if device.type == "cuda":
-        switch.fp32_precision = "ieee"
+    cuda = device.type == "cuda"
+    if cuda:
+        _TF32.switch_off()
     try:
         with torch.autocast(device.type, enabled=False):
             yield
     finally:
-        if device.type == "cuda":
-            switch.fp32_precision = before
+        if cuda:
+            _TF32.restore()
 
 
 class Piece(NamedTuple):
