@@ -18,7 +18,7 @@ from PIL import Image
 
 from fdnn.data.sets import ImageSet
 from fdnn.demo import limits
-from fdnn.demo.__main__ import main
+from fdnn.demo.__main__ import OFFERED, main
 from fdnn.demo.handlers import compare, find_networks, for_screen, magnify
 from fdnn.evaluation.score import score
 from fdnn.files.errors import UserError
@@ -37,6 +37,7 @@ def test_networks_are_found_in_a_folder_and_alone():
     assert {"fdnn_x2", "fdnn_x3", "fdnn_x4"} <= found.keys()
     assert all(name.endswith(f"_x{net.scale}") for name, net in found.items())
     assert list(find_networks(WEIGHTS / "fdnn_x3")) == ["fdnn_x3"]
+    assert list(find_networks(WEIGHTS, OFFERED)) == ["fdnn_x2", "fdnn_x3", "fdnn_x4"]
 
 
 @pytest.mark.parametrize(

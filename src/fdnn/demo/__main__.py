@@ -18,19 +18,22 @@ from fdnn.demo.handlers import find_networks
 from fdnn.files.errors import UserError, one_line
 from fdnn.inference.pretrained import SHIPPED
 
+#: Names of the weights that the page offers by default. Larger networks take minutes an image.
+OFFERED = "fdnn_x[0-9]"
 
-def serve(host: str, port: int, weights: Path) -> None:
+
+def serve(host: str, port: int, weights: Path | None = None) -> None:
     """Start the page and stay until stopped.
 
     Args:
         host: Address to listen on.
         port: Its port.
-        weights: See :func:`fdnn.demo.handlers.find_networks`.
+        weights: See :func:`fdnn.demo.handlers.find_networks`; default: the shipped FDNN.
 
     Raises:
         UserError: If the extra is not installed, there are no weights, or the port is taken.
     """
-    networks = find_networks(weights)
+    networks = find_networks(SHIPPED, OFFERED) if weights is None else find_networks(weights)
     with tempfile.TemporaryDirectory(prefix="fdnn-demo-") as folder:
         # Read by Gradio when it is imported.
         os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -87,12 +90,15 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="address; 0.0.0.0 lets others in")
     parser.add_argument("--port", type=int, default=7860, help="port")
     parser.add_argument(
-        "--weights", type=Path, default=SHIPPED, help="weights, or a folder of them"
+        "--weights",
+        type=Path,
+        default=argparse.SUPPRESS,
+        help="weights, or a folder of them (default: FDNN at x2, x3 and x4)",
     )
     options = parser.parse_args(args)
     if not 0 < options.port < 2**16:
         parser.error(f"--port must be 1 to 65535, got {options.port}")
-    serve(options.host, options.port, options.weights)
+    serve(options.host, options.port, getattr(options, "weights", None))
     return 0
 
 

@@ -30,11 +30,12 @@ DETAIL = 96
 ENLARGE = 4
 
 
-def find_networks(path: Path) -> dict[str, Network]:
+def find_networks(path: Path, names: str = "*") -> dict[str, Network]:
     """Load every network in a folder of weights.
 
     Args:
         path: A weight file, a folder with one, or a folder of such folders.
+        names: Pattern for the names of such folders.
 
     Returns:
         Name of its folder or file -> network: FDNN first, then the others, each by name.
@@ -44,9 +45,11 @@ def find_networks(path: Path) -> dict[str, Network]:
     """
     path = expanded(path)
     if path.is_dir() and not (path / FILE_NAME).exists():
-        found = sorted(file.parent for file in path.glob(f"*/{FILE_NAME}"))
+        found = sorted(file.parent for file in path.glob(f"{names}/{FILE_NAME}"))
         if not found:
-            raise UserError(f"no weights in {path}: looked for */{FILE_NAME}; name them: --weights")
+            raise UserError(
+                f"no weights in {path}: looked for {names}/{FILE_NAME}; name them: --weights"
+            )
         networks = {folder.name: load(folder) for folder in found}
         return dict(sorted(networks.items(), key=lambda item: item[1].title != "FDNN"))
     return {path.resolve().stem: load(path)}
