@@ -1,6 +1,6 @@
 """Fetch the training and benchmark images that the paper uses, and check every byte.
 
-    python data_prep/fetch.py                 # all sets, 101 MB, into $FDNN_DATA or data/
+    python data_prep/fetch.py                 # all sets, 237 MB, into $FDNN_DATA or data/
     python data_prep/fetch.py Set5 Set14      # only these
     python data_prep/fetch.py --mirror /mnt/copy
 

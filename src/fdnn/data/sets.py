@@ -26,10 +26,11 @@ PUBLISHED = {
     "Set5": "Set5",
     "Set14": "Set14",
     "B100": "BSD100",
+    "Urban100": "Urban100",
 }
 
 #: How many images the published sets have.
-COUNTS = {"T91": 91, "BSDS200": 200, "Set5": 5, "Set14": 14, "B100": 100}
+COUNTS = {"T91": 91, "BSDS200": 200, "Set5": 5, "Set14": 14, "B100": 100, "Urban100": 100}
 
 #: Photographs inside scikit-image's wheel: real images for a first run without a download.
 SAMPLE_PHOTOS = {
