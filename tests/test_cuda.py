@@ -12,7 +12,7 @@ import fdnn
 from fdnn.cli.trainer import main
 from fdnn.data.teachers import Teachers
 from fdnn.inference.tiles import full_float32
-from fdnn.models import FDNN, FDNNDeep, FDNNPlus, Network
+from fdnn.models import FDNN, FDNNDeep, Network
 from fdnn.models.literal import LiteralFDNN
 from fdnn.models.weights import FILE_NAME, load, save_weights
 from fdnn.training.optim import MuonAdam
@@ -42,7 +42,7 @@ def test_published_scores_do_not_depend_on_the_device(data, tmp_path) -> None:
         (written,) = tmp_path.glob(f"{name}/*/benchmark.json")
         return json.loads(written.read_text())["sets"]["Set5"]
 
-    for name in ("fdnn_x3", "fdnn_plus_x4"):
+    for name in ("fdnn_x3", "fdnn_x4"):
         record = json.loads((ROOT / "checkpoints" / name / "benchmark.json").read_text())
         wanted = record["sets"]["Set5"]
         found = scores(name)
@@ -95,7 +95,7 @@ def test_ddp_with_nccl_on_one_gpu(tiny, tmp_path) -> None:
 def test_optimizer_takes_the_steps_of_the_processor() -> None:
     def trained(device: str) -> list[torch.Tensor]:
         torch.manual_seed(0)
-        net = FDNNPlus(2, channels=8)
+        net = FDNNDeep(2, channels=8)
         lr = torch.rand(2, 1, 8, 8)
         net = net.to(device)
         optimizer = MuonAdam(net.parameters(), lr=1e-3)

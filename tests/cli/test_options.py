@@ -60,7 +60,7 @@ def test_apples_gpus_are_left_alone(tiny, monkeypatch) -> None:
 
 
 def test_double_precision_also_with_kernels_that_are_not_trained(tiny, photos) -> None:
-    net = ["--model.net", "fdnn.models.FDNNPlus", "--model.net.init_args.channels", "4"]
+    net = ["--model.net", "fdnn.models.FDNNDeep", "--model.net.init_args.channels", "4"]
     options = [*tiny, *net, "--trainer.precision", "64-true"]
     assert main(["fit", *options]) == 0
     options += ["--ckpt_path", "logs/tiny/version_0"]

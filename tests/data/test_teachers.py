@@ -11,7 +11,7 @@ from fdnn.cli.trainer import main
 from fdnn.files.errors import UserError
 from fdnn.files.digest import sha256
 from fdnn.images.io import list_images
-from fdnn.models import FDNN, FDNNPlus
+from fdnn.models import FDNN, FDNNDeep
 from fdnn.data.pairs import PairStore
 from fdnn.data.teachers import Teachers
 from fdnn.models.weights import save_weights
@@ -24,7 +24,7 @@ def weights(tmp_path) -> list[str]:
     """Two networks that make something of an image."""
     torch.manual_seed(0)
     files = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
-    for net, file in zip((FDNN(3, channels=8), FDNNPlus(3, channels=8)), files, strict=True):
+    for net, file in zip((FDNN(3, channels=8), FDNNDeep(3, channels=8)), files, strict=True):
         save_weights(net, file)
     return [str(file) for file in files]
 

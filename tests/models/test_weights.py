@@ -15,7 +15,7 @@ from torch import Tensor
 from fdnn import models
 from fdnn.files.errors import UserError
 from fdnn.files.provenance import RECORD_NAME
-from fdnn.models import FDNN, VDSR, FDNNPlus
+from fdnn.models import FDNN, VDSR, FDNNDeep
 from fdnn.models.weights import (
     CKPT_KEY,
     FILE_NAME,
@@ -73,11 +73,11 @@ def test_other_scale_or_width(tmp_path, net) -> None:
 
 
 def test_start_from_another_scale(tmp_path, caplog) -> None:
-    trained, net = FDNNPlus(3, channels=4), FDNNPlus(4, channels=4)
+    trained, net = FDNNDeep(3, channels=4), FDNNDeep(4, channels=4)
     before = net.up.weight.clone()
     save_weights(trained, tmp_path / FILE_NAME)
     start_weights(net, tmp_path)
-    for ours, theirs in zip(net.layers(), trained.layers(), strict=True):
+    for ours, theirs in zip(net.restore, trained.restore, strict=True):
         assert torch.equal(ours.weight, theirs.weight)
     assert torch.equal(net.up.weight, before)
     assert "new: ['fuse.weight', 'up.bias', 'up.weight']" in caplog.text
@@ -85,8 +85,8 @@ def test_start_from_another_scale(tmp_path, caplog) -> None:
 
 def test_start_from_what_does_not_fit(tmp_path, net) -> None:
     save_weights(net, tmp_path / FILE_NAME)
-    with pytest.raises(UserError, match=r"weights are for FDNN.*asks for FDNNPlus"):
-        start_weights(FDNNPlus(3, channels=4), tmp_path)
+    with pytest.raises(UserError, match=r"weights are for FDNN.*asks for FDNNDeep"):
+        start_weights(FDNNDeep(3, channels=4), tmp_path)
     with pytest.raises(UserError, match="no kernel fits the network"):  # a bias would
         start_weights(FDNN(3, channels=5), tmp_path)
 

@@ -95,7 +95,7 @@ def test_what_a_resume_changed_is_on_the_card(finished) -> None:
     ("model", "printed"),
     [
         ("SRCNN", "| paper's SRCNN | paper's FDNN |"),
-        ("FDNNPlus", "| SSIM | paper's FDNN |"),
+        ("FDNNDeep", "| SSIM | paper's FDNN |"),
         ("ESPCN", "| SSIM | paper's FDNN |"),  # no row in the paper
     ],
 )

@@ -63,7 +63,7 @@ def test_fifty_steps_in_processes_and_parts_are_those_of_one(tiny, tmp_path) -> 
 
 def test_a_network_with_a_kernel_that_is_not_trained(tiny, tmp_path) -> None:
     """Processes send each other such buffers, bicubic's kernel here, before a step."""
-    command = ["fit", *tiny, *FIFTY, "--model.net", "fdnn.models.FDNNPlus"]
+    command = ["fit", *tiny, *FIFTY, "--model.net", "fdnn.models.FDNNDeep"]
     command += ["--model.net.init_args.channels", "4"]
     whole = run(*command, root=tmp_path / "whole")
     assert_same_training(whole, run(*command, *DDP, "2", root=tmp_path / "two"))

@@ -55,7 +55,7 @@ def cell(ours: Score | None, printed: tuple[float, float | None] | None, *below:
 
 
 def system(model: str) -> str:
-    """Name a network as prose does, such as ``FDNN plus + self-ensemble``."""
+    """Name a network as prose does, such as ``FDNN deep + self-ensemble``."""
     name, *rest = model.split(" + ")
-    names = NAMES | {"FDNNPlus": "FDNN plus", "FDNNDeep": "FDNN deep"}
+    names = NAMES | {"FDNNDeep": "FDNN deep"}
     return " + ".join([names.get(name, name), *rest])

@@ -32,16 +32,6 @@ def table_3(tests: Sequence[Run], scale: int, runs: Sequence[Run]) -> str:
     return _sorted(rows)
 
 
-def stages(tests: Sequence[Run], scale: int, runs: Sequence[Run]) -> str:
-    """Show what :func:`table_3` does of tests alone: those of weights that training went on from.
-
-    Returns:
-        A table, or nothing if there is no such test.
-    """
-    rows = _tested(tests, scale, runs)
-    return _sorted(rows) if rows else ""
-
-
 def _tested(tests: Sequence[Run], scale: int, runs: Sequence[Run]) -> list[Row]:
     rows = []
     for test in tests:

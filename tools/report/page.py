@@ -1,6 +1,6 @@
 """The report: what was measured, beside what the paper prints, as one Markdown page.
 
-    python -m tools.report checkpoints/* checkpoints/*/stage* docs/runs/*
+    python -m tools.report checkpoints/* docs/runs/*
 
 A folder given may be that of a ``test`` (``benchmark.json``), of a ``fit`` (``run.json`` and
 ``metrics.csv``), of published weights (all of them) or of ``python -m tools.benchmark.zoo``
@@ -21,7 +21,7 @@ from fdnn.files.atomic import replacing
 from fdnn.files.errors import UserError, one_line
 from fdnn.models.weights import FILE_NAME
 from tools.report.ablations import PREFIX, of_table_1, of_table_4, table_1, table_4
-from tools.report.comparisons import stages, table_2, table_3, to_the_best
+from tools.report.comparisons import table_2, table_3, to_the_best
 from tools.report.curves import draw_curves
 from tools.report.figures import draw_figures
 from tools.report.quality import SCALE, SET, draw_quality, points, quality_table
@@ -37,21 +37,18 @@ def outside_ablations(runs: Sequence[Run]) -> list[Run]:
 def comparison(runs: Sequence[Run]) -> list[str]:
     """Write the sections on Tables 3 and 2."""
     found = [run for run in outside_ablations(runs) if run.benchmark]
-    tests = [test for test in found if not test.is_stage]
-    before = [test for test in found if test.is_stage]
+    tests = found
     parts = [
         "## The paper's Table 3",
         "A cell holds PSNR in dB and below it SSIM: `measured (printed in the paper, difference)`. "
         "Without brackets, the paper prints nothing for it; brackets alone were not measured here. "
-        "FDNN plus, FDNN deep and the self-ensemble are ours; the first and the last stand beside "
-        "the paper's FDNN. Minutes are those of the fit on its machine (`run.json` beside "
+        "FDNN deep and the self-ensemble are ours; the latter stands beside the paper's FDNN. "
+        "Minutes are those of the fit on its machine (`run.json` beside "
         "the weights names its processor and threads), without the making of teachers' targets; a "
         "`+` behind the steps: the fit began with weights that other steps had made.",
     ]
     for scale in sorted({test.scale for test in found}):
         parts += [f"### x{scale}", table_3(tests, scale, runs)]
-        if rows := stages(before, scale, runs):
-            parts += ["Stages on the way:", rows]
     parts += [
         "### FDNN against the best of Table 3",
         "Difference to the highest PSNR and to the highest SSIM that Table 3 has in the column, "
@@ -157,17 +154,13 @@ def page(
 
 
 def shorten(folders: Sequence[Path]) -> str:
-    """Spell folders as a command line: ``parent/*`` where all of a parent's are there.
-
-    Likewise ``parent/*/stage*``.
-    """
+    """Spell folders as a command line: ``parent/*`` where all of a parent's are there."""
     words = []
     for folder in folders:
-        stage = folder.name.startswith("stage")
-        root, pattern = (folder.parent.parent, "*/stage*") if stage else (folder.parent, "*")
-        all_of_it = {path for path in root.glob(pattern) if not path.name.startswith(".")}
+        root = folder.parent
+        all_of_it = {path for path in root.glob("*") if not path.name.startswith(".")}
         whole = len(all_of_it) > 1 and all_of_it <= set(folders)
-        words.append(f"{root}/{pattern}" if whole else str(folder))
+        words.append(f"{root}/*" if whole else str(folder))
     return " ".join(dict.fromkeys(words))
 
 
@@ -198,7 +191,7 @@ def write(options: argparse.Namespace) -> None:
         weights = {
             run.scale: run.folder
             for run in outside_ablations(runs)
-            if run.model == "FDNN" and (run.folder / FILE_NAME).is_file() and not run.is_stage
+            if run.model == "FDNN" and (run.folder / FILE_NAME).is_file()
         }
         pictures = [(f, c, p.name) for f, c, p in draw_figures(weights, folder)]
     flags = {"--no-curves": options.no_curves, "--no-pictures": options.no_pictures}
@@ -208,7 +201,6 @@ def write(options: argparse.Namespace) -> None:
         temporary.write_text(page(runs, command, costs, curves, pictures), encoding="utf-8")
 
 
-@one_line
 @one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""

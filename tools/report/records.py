@@ -45,16 +45,11 @@ class Run:
 
     @property
     def label(self) -> str:
-        """Name the run as its folder; ``logs/NAME/version_N`` is NAME, ``NAME/stage1`` both."""
+        """Name the run as its folder; ``logs/NAME/version_N`` is NAME."""
         name, above = self.folder.name, self.folder.parent.name
         if name.startswith("version_"):
             return above
-        return f"{above}/{name}" if self.is_stage else name
-
-    @property
-    def is_stage(self) -> bool:
-        """Whether others of its scale and kind came after it, which lie one folder above."""
-        return self.folder.name.startswith("stage")
+        return name
 
     @property
     def model(self) -> str:

@@ -1,1 +1,1 @@
-"""A page to try the shipped weights in the browser: ``python -m fdnn.demo --help``."""
+"""A page to try the shipped weights in the browser: ``fdnn demo --help``."""

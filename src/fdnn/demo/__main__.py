@@ -1,6 +1,6 @@
 """Try the shipped weights in the browser.
 
-python -m fdnn.demo, then open http://127.0.0.1:7860
+fdnn demo, then open http://127.0.0.1:7860
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def serve(host: str, port: int, weights: Path | None = None) -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m fdnn.demo",
+        prog="fdnn demo",
         description="Try the shipped weights in the browser.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

@@ -186,7 +186,7 @@ def method(model: str) -> str:
     """Name the paper's method that a model of ours stands beside.
 
     Args:
-        model: As tables call it, such as ``FDNN + self-ensemble`` or ``FDNNPlus``.
+        model: As tables call it, such as ``FDNN + self-ensemble`` or ``APlus``.
     """
     name = model.split(" + ")[0]
-    return NAMES.get(name, name.removesuffix("Plus"))
+    return NAMES.get(name, name)

@@ -1,1 +1,1 @@
-"""Trained networks for other runtimes: ``python src/train.py export --help``."""
+"""Trained networks for other runtimes: ``fdnn export --help``."""

@@ -1,9 +1,9 @@
 """Export trained weights to ONNX, or to PyTorch's .pt2, for images of any size.
 
-    python src/train.py export checkpoints/fdnn_x3 --output fdnn_x3.onnx --graph rgb --check Set5
+    fdnn export checkpoints/fdnn_x3 --output fdnn_x3.onnx --graph rgb --check Set5
 
 The file is compared with the network in PyTorch before it takes its place; see
-docs/export.md.
+docs/deploy.md.
 """
 
 from __future__ import annotations
@@ -236,7 +236,7 @@ def _table(rows: Iterable[parity.Difference]) -> list[parity.Difference]:
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="train.py export",
+        prog="fdnn export",
         description=__doc__.splitlines()[0] if __doc__ else "",
     )
     parser.add_argument("weights", type=Path, help="such as checkpoints/fdnn_x3, or a .ckpt")

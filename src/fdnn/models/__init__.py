@@ -16,7 +16,6 @@ from fdnn.models.baselines.srcnn import SRCNN
 from fdnn.models.baselines.vdsr import VDSR
 from fdnn.models.fdnn import FDNN
 from fdnn.models.fdnn_deep import FDNNDeep
-from fdnn.models.fdnn_plus import FDNNPlus
 from fdnn.models.network import Network
 
 __all__ = [
@@ -34,7 +33,6 @@ __all__ = [
     "APlus",
     "Bicubic",
     "FDNNDeep",
-    "FDNNPlus",
     "Mixed",
     "Network",
     "ScSR",

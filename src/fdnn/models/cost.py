@@ -27,8 +27,8 @@ def multiply_adds(net: Network, lr: Tensor | None = None) -> float:
 
     Activations and sums do not count; a network's bicubic interpolation does, as the 5x5
     convolution that :class:`fdnn.models.layers.polyphase.PolyphaseBicubic` makes of it. Not
-    counted: the bicubic interpolation of A+ and ScSR, and the single-channel layers of FDNN plus
-    (0.2 % of its work at x3).
+    counted: the bicubic interpolation of A+ and ScSR, and the single-channel layers of
+    FDNN deep.
 
     Args:
         net: Any network.

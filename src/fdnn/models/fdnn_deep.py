@@ -1,7 +1,7 @@
-"""FDNN deep: FDNN plus, wider and without a limit of ten layers, to teach the others.
+"""FDNN deep: a bicubic base and 19 layers, to teach FDNN.
 
-A variant of ours, not in the paper. What it makes of the training images becomes the target of FDNN
-and FDNN plus (:mod:`fdnn.data.teachers`), whose passes take a sixth of the time of its own::
+A variant of ours, not in the paper. Its output for the training images becomes the target of FDNN
+(:mod:`fdnn.data.teachers`), whose pass takes a sixth of the time::
 
     lr --- 3x3 --(3x3 -- 3x3)+-- ... --(3x3 -- 3x3)+-- N x N --- 1x1 --(+)-- sr
      |                                               stride N           |
@@ -20,12 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fdnn.models.fdnn_plus import BLOCK
 from fdnn.models.layers.deconv import SameDeconv, UpDeconv, glorot, up_and_fuse
 from fdnn.models.layers.polyphase import REACH, PolyphaseBicubic
 from fdnn.models.network import Network
 
-#: The fraction.
+#: Outputs of the N x N layer for each LR pixel: N**2 pixels times its filters.
+BLOCK = 576
+#: What a pair adds of its output.
 SHARE = 0.2
 
 

@@ -24,7 +24,6 @@ from fdnn.models import (
     VDSR,
     Bicubic,
     FDNNDeep,
-    FDNNPlus,
     Mixed,
     Network,
 )
@@ -42,7 +41,6 @@ NETWORKS = {
     "MSDEPC": lambda scale: MSDEPC(scale, channels=4),
     "SML": lambda scale: SML(scale, layers=3, channels=4, clusters=3, atoms=5),
     "FDNN": lambda scale: FDNN(scale, channels=4),
-    "FDNNPlus": lambda scale: FDNNPlus(scale, channels=4),
     "FDNNDeep": lambda scale: FDNNDeep(scale, channels=4, pairs=2),
     "Bicubic": Bicubic,
 }

@@ -4,7 +4,7 @@ import pytest
 
 from fdnn.evaluation.published import TABLE_2, TABLE_3
 from tools.report.cells import cell, figure, signed, system
-from tools.report.comparisons import stages, table_2, table_3, to_the_best
+from tools.report.comparisons import table_2, table_3, to_the_best
 from tools.report.records import Run
 
 
@@ -37,7 +37,7 @@ def test_cells() -> None:
     assert cell((30.0, 0.9), (29.0, None)) == "30.000 (29.00, +1.00)<br>0.9000"
     assert cell(None, (29.0, 0.85), "more") == "(29.00)<br>(0.8500)<br>more"
     assert signed(-0.00004, 4) == "+0.0000"
-    assert system("FDNNPlus + self-ensemble") == "FDNN plus + self-ensemble"
+    assert system("FDNNDeep + self-ensemble") == "FDNN deep + self-ensemble"
     assert system("FDNNDeep") == "FDNN deep"
     assert system("APlus") == "A+"
 
@@ -56,12 +56,12 @@ def test_table_3_has_a_row_for_each_system_by_quality() -> None:
     )
     aplus = scored("aplus_x3", "APlus", 3, 29.0)
     aplus.record = {"parameters": 2528760, "minutes": 33.8}
-    plus = scored("plus_x3", "FDNNPlus", 3, 29.9, "p")
-    tests = [plus, aplus, scored("bicubic_x3", "Bicubic", 3, 27.5), scored("x4", "FDNN", 4, 28)]
+    deep = scored("deep_x3", "FDNNDeep", 3, 29.9, "p")
+    tests = [deep, aplus, scored("bicubic_x3", "Bicubic", 3, 27.5), scored("x4", "FDNN", 4, 28)]
     found = rows(table_3(tests, 3, [*tests, fit]))
     names = [row[0] for row in found]
     assert names == [
-        "Bicubic", "A+", "SRCNN", "ESCN", "SML", "DEGREE2", "VDSR", "MSDEPC", "FDNN", "FDNN plus",
+        "Bicubic", "A+", "SRCNN", "ESCN", "SML", "DEGREE2", "VDSR", "MSDEPC", "FDNN", "FDNN deep",
     ]  # fmt: skip
     assert found[0][2:5] == ["", "", ""]
     assert found[1][:5] == ["A+", "aplus_x3", "2,528,760", "", "33.8"]
@@ -70,10 +70,7 @@ def test_table_3_has_a_row_for_each_system_by_quality() -> None:
         f"({psnr:.2f})<br>({ssim:.4f})"
         for psnr, ssim in (by_scale[3] for by_scale in TABLE_3["SRCNN"].values())
     ]]  # fmt: skip
-    assert found[-1][:5] == ["FDNN plus", "plus_x3", "295,617", "32,000 +", "30.0, A card"]
-    # Stages on the way have a table of their own, without the rows of what was not tested.
-    assert [row[0] for row in rows(stages([plus, aplus], 3, []))] == ["A+", "FDNN plus"]
-    assert stages([plus], 4, []) == ""
+    assert found[-1][:5] == ["FDNN deep", "deep_x3", "295,617", "32,000 +", "30.0, A card"]
     # The paper has no x2: nothing stands in brackets.
     two = rows(table_3([scored("x2", "FDNN", 2, 32.9)], 2, []))
     assert two == [["FDNN", "x2", "", "", "", *3 * ["32.900<br>0.9000"]]]

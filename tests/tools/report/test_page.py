@@ -74,16 +74,6 @@ def test_report_puts_ours_beside_the_papers(measured, tmp_path, capsys) -> None:
         assert image.width > 400
 
 
-def test_stages_stand_in_a_table_of_their_own(measured, tmp_path) -> None:
-    stage = measured / "stage1"
-    stage.mkdir()
-    (measured / "benchmark.json").rename(stage / "benchmark.json")
-    page = tmp_path / "results.md"
-    assert main([str(stage), "--output", str(page), "--no-pictures", "--no-curves"]) == 0
-    assert [row[1] for row in rows(page.read_text(), "| FDNN |")] == ["", "mine/stage1"]
-    assert "Stages on the way:" in page.read_text()
-
-
 def test_pictures_are_those_of_the_paper_and_small(data, tmp_path) -> None:
     folders = [str(ROOT / "checkpoints" / name) for name in ("fdnn_x3", "fdnn_x4")]
     page = tmp_path / "results.md"
@@ -115,16 +105,11 @@ def test_a_record_that_is_none_gives_one_line(measured, tmp_path, capsys, name) 
 
 
 def test_command_stays_short(tmp_path) -> None:
-    assert shorten([Path("stage4")]) == "stage4"
+    assert shorten([Path("fdnn_x3")]) == "fdnn_x3"
     for name in ("a/x", "a/y", "b/z", "b/not_given"):
         (tmp_path / name).mkdir(parents=True)
     given = [tmp_path / name for name in ("a/x", "a/y", "b/z")]
     assert shorten(given) == f"{tmp_path}/a/* {tmp_path}/b/z"
-    stages = [tmp_path / run / f"stage{i}" for run, i in (("a/x", 1), ("a/x", 2), ("a/y", 1))]
-    for stage in stages:
-        stage.mkdir(parents=True)
-    assert shorten(stages) == f"{tmp_path}/a/*/stage*"
-    assert shorten(stages[:2]) == f"{stages[0]} {stages[1]}"
 
 
 def tables(page: Path) -> list[str]:
@@ -135,22 +120,9 @@ def test_the_shipped_report_is_that_of_the_records(tmp_path, monkeypatch) -> Non
     monkeypatch.chdir(ROOT)
     folders = [
         str(path.relative_to(ROOT))
-        for pattern in ("checkpoints/*", "checkpoints/*/stage*", "docs/runs/*")
+        for pattern in ("checkpoints/*", "docs/runs/*")
         for path in sorted(ROOT.glob(pattern))
     ]
     page = tmp_path / "results.md"
     assert main([*folders, "--output", str(page), "--no-pictures", "--no-curves"]) == 0
     assert tables(page) == tables(ROOT / "docs" / "results.md")
-
-
-def test_ablations_have_the_scores_of_the_records() -> None:
-    found = 0
-    for line in tables(ROOT / "docs" / "ablations.md"):
-        record = ROOT / "checkpoints" / line.split("|")[1].strip() / "benchmark.json"
-        if not record.is_file():
-            continue
-        sets = json.loads(record.read_text(encoding="utf-8"))["sets"]
-        scores = " / ".join(f"{sets[name]['psnr']:.3f}" for name in ("Set5", "Set14", "B100"))
-        assert f"| {scores} |" in line
-        found += 1
-    assert found > 40

@@ -71,7 +71,6 @@ def test_a_row_with_too_many_cells_is_read(tmp_path) -> None:
 def test_label_of_a_log_folder_is_its_config(tmp_path) -> None:
     assert Run(tmp_path / "fdnn_x3" / "version_7").label == "fdnn_x3"
     assert Run(tmp_path / "checkpoints" / "fdnn_x3").label == "fdnn_x3"
-    assert Run(tmp_path / "checkpoints" / "fdnn_x3" / "stage2").label == "fdnn_x3/stage2"
 
 
 def test_scores(logs) -> None:
