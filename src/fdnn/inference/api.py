@@ -80,7 +80,7 @@ def upscale(
     network = net if isinstance(net, Network) else load(net, scale)
     if scale is not None and network.scale != scale:
         raise UserError(f"the network is for x{network.scale}, scale={scale} was asked for")
-    if device is not None:
+    if device is not None and network is not net:  # a caller's own network stays where it is
         network = network.to(pick_device(device))
     with evaluating(network):
         return _upscaled(image, SelfEnsemble(network) if self_ensemble else network, tile)
