@@ -30,6 +30,6 @@ lint: setup
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-# The 291 training images and the benchmarks, 101 MB.
+# The 291 training images and the benchmarks, 237 MB.
 data: setup
 	$(BIN)/python data_prep/fetch.py

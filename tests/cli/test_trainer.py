@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import yaml
 from PIL import Image, ImageCms
 
 from fdnn import models
-from fdnn.cli.main import main
+from fdnn.cli.main import fdnn, main
 from fdnn.cli.trainer import CLI
 from fdnn.data.sets import find_set
 from fdnn.evaluation.score import score
@@ -133,6 +134,18 @@ def test_fit_leaves_weights_record_logs_and_pictures(tiny, tmp_path, capsys) -> 
     assert main(command.split()[2:]) == 0
     assert f"{kept['psnr']:.3f}" in capsys.readouterr().out
     assert f"{kept['psnr']:.3f} | {kept['ssim']:.4f}" in card
+
+
+def test_the_commands_that_fit_prints_work(tiny, photos, tmp_path, capsys) -> None:
+    assert main(["fit", *tiny]) == 0
+    printed = capsys.readouterr().out
+    test = re.search(r"^test these weights: python src/train\.py (.*)$", printed, re.MULTILINE)
+    upscale = re.search(r"^upscale with them: fdnn photo\.jpg (.*)$", printed, re.MULTILINE)
+    assert test
+    assert upscale
+    assert main(shlex.split(test[1])) == 0
+    assert fdnn([str(photos / "photo0.png"), *shlex.split(upscale[1])]) == 0
+    assert (photos / "photo0_x2.png").is_file()
 
 
 def test_the_config_that_a_run_leaves_can_be_used(tiny, tmp_path, recwarn) -> None:
@@ -326,6 +339,7 @@ def test_predict(tiny, tmp_path, photos, capsys) -> None:
         ("fit", [*IN_THREE], "batch_size=4 cannot be shared by 1 processes with 3"),
         ("fit", [*VDSR, "--model.engine", "openvino"], "openvino"),
         ("fit", ["--trainer.gradient_clip_val", "-1"], "gradient_clip_val=-1.0 does not work here"),
+        ("fit", ["--trainer.max_epoch", "3"], "did you mean --trainer.max_epochs?"),
         ("fit", ["--trainer.default_root_dir", "s3://a/b"], "runs are kept in local folders only"),
         ("fit", ["--data.val_sets", "[other/photos]"], "would both be called photos on the card"),
         ("fit", ["--model.loss", "MSEKLLoss", KL, "1"], "Option 'kl_weigth' is not accepted (-"),

@@ -5,6 +5,7 @@ A stranger's must neither run programs nor bring this one down.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections import Counter
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import get_loader, set_loader, set_parsing_settings
+from jsonargparse import ArgumentParser, get_loader, set_loader, set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser, SaveConfigCallback
 
 from fdnn.files.errors import UserError
@@ -268,12 +269,26 @@ class SaveConfig(SaveConfigCallback):
         super().__init__(parser, config, **options)
 
 
+def _known_options(parser: ArgumentParser) -> list[str]:
+    """List the options of a parser and of its subcommands."""
+    known = list(parser._option_string_actions)
+    for action in parser._actions:
+        if isinstance(action.choices, dict):
+            known += [o for p in action.choices.values() for o in _known_options(p)]
+    return known
+
+
 class Parser(LightningArgumentParser):
     """Reports a bad option or config as one line."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:  # noqa: ARG002
         """Raise what the base class would print below the usage text."""
-        raise UserError(explain(str(message)))
+        text = explain(str(message))
+        unknown = re.search(r"unrecognized arguments: (--[^\s=]+)", text)
+        if unknown:
+            near = difflib.get_close_matches(unknown[1], _known_options(self), n=1)
+            text = text.removesuffix(HELP) + (f"; did you mean {near[0]}?" if near else HELP)
+        raise UserError(text)
 
     def parse_path(self, *args: Any, **kwargs: Any) -> Any:
         """Parse a config file.

@@ -266,7 +266,9 @@ class CLI(LightningCLI):
             if isinstance(logger, WandbLogger):
                 log_weights(logger, folder, f"{type(self.model.net).__name__}_x{self.model.scale}")
         print(f"weights, card, pictures and logs: {folder}")
-        print(f"test these weights: python src/train.py test {options}")
+        sets = shlex.quote(f"[{','.join(map(str, self.datamodule.val_sets))}]")
+        print(f"test these weights: python src/train.py test {options} --data.test_sets {sets}")
+        print(f"upscale with them: fdnn photo.jpg --weights {shlex.quote(str(folder))}")
         if self.trainer.global_step == self.steps_before:
             log.warning(
                 "no step was trained; max_epochs, max_steps, max_time or limit_train_batches end "
@@ -374,7 +376,7 @@ def main(args: Sequence[str] | None = None, epilog: str = "") -> int:
             },
             seed_everything_default=0,
             parser_class=Parser,
-            parser_kwargs={"epilog": epilog},
+            parser_kwargs={"epilog": epilog, "allow_abbrev": False},
             save_config_callback=SaveConfig,
             save_config_kwargs={"overwrite": True},
             auto_configure_optimizers=False,

@@ -18,7 +18,7 @@ from fdnn.demo.handlers import find_networks
 from fdnn.files.errors import UserError, one_line
 from fdnn.inference.pretrained import SHIPPED
 
-#: Names of the weights that the page offers by default. Larger networks take minutes an image.
+#: Names of the weights that the page offers by default. The others are slower.
 OFFERED = "fdnn_x[0-9]"
 
 
