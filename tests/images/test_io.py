@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from fdnn.files.errors import ImageError, UserError
-from fdnn.images.io import list_images, read_image, read_picture, write_image
+from fdnn.images.io import check_pixels, list_images, read_image, read_picture, write_image
 
 CHANNELS = {"gray": (), "gray_alpha": (2,), "rgb": (3,), "rgba": (4,)}
 
@@ -242,3 +242,10 @@ def test_truncated_16_bit_colour(tmp_path, random, suffix) -> None:
     path.write_bytes(path.read_bytes()[:-4000])
     with pytest.raises(ImageError, match=r"damaged|cannot be read"):
         read_image(path)
+
+
+@pytest.mark.parametrize(("size", "advice"), [((20_000, 20_000), True), ((2**31, 2**31), False)])
+def test_an_implausible_size_is_not_recommended(size, advice) -> None:
+    with pytest.raises(ImageError, match="is more than") as refused:
+        check_pixels("a.png", *size, 100)
+    assert ("--max_pixels" in str(refused.value)) is advice

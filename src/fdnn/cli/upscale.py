@@ -69,7 +69,12 @@ def _parser() -> argparse.ArgumentParser:
         "--engine", default="eager", choices=["eager", "compile", "openvino"], help="what computes"
     )
     parser.add_argument(
-        "--max-pixels", type=int, default=MAX_PIXELS, metavar="N", help="of an input"
+        "--max-pixels",
+        "--max_pixels",
+        type=int,
+        default=MAX_PIXELS,
+        metavar="N",
+        help="of an input",
     )
     return parser
 

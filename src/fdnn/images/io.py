@@ -33,6 +33,8 @@ LONGEST = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383, ".gif": 65_535}
 
 #: Images with more pixels are refused: a small file can claim to be any size.
 MAX_PIXELS = 200_000_000
+#: No camera or scanner makes more: a header that says so is not believed.
+PLAUSIBLE_PIXELS = 10**10
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -133,10 +135,10 @@ def check_pixels(path: Path | str, width: int, height: int, max_pixels: int) -> 
         ImageError: If there are more than ``max_pixels`` pixels.
     """
     if width * height > max_pixels:
-        raise ImageError(
-            f"{path}: {width}x{height} is more than {max_pixels:,} pixels; shrink or split it, or "
-            f"if it is what it should be, let predict take it: --max_pixels {width * height}"
-        )
+        text = f"{path}: {width}x{height} is more than {max_pixels:,} pixels; shrink or split it"
+        if width * height <= PLAUSIBLE_PIXELS:
+            text += f", or raise the limit: --max_pixels {width * height}"
+        raise ImageError(text)
 
 
 def count_pixels(path: Path | str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import pickle
 import re
 import zipfile
 from pathlib import Path
@@ -136,7 +137,12 @@ def read_weights(file: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise
     except (KeyError, TypeError):
         raise UserError(f"{file}: holds no FDNN weights (no description of the network)") from None
-    except Exception as error:  # what torch.load raises for a damaged file is anybody's guess
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{file}: damaged, or holds objects that could run code; only tensors are read. Use "
+            "weights in a .safetensors file"
+        ) from None
+    except Exception as error:  # torch.load has no list of what it raises for a damaged file
         reason = first_line(error)
         raise UserError(f"{file}: damaged, or not a weight file ({reason})") from None
     return description, state
