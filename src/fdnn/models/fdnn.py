@@ -18,8 +18,8 @@ What the paper leaves open, and how it is read here:
 * **Scale 2.** The paper names no layers for it, and prints no score. Its rule (Sec. 3.1.2) gives
   one sub-block of 2x2 kernels; eight of them would see eight LR pixels across, so that all but
   the last are 3x3 here.
-* **The residual channel.** The text names its two layers; that ELU stands between them is read
-  from Fig. 1. At scale 4 it is not stated; N x N with stride N as at scale 3.
+* **The residual channel.** The text names its two layers. ELU between them is our choice.
+  At scale 4 the paper states no layers; they are N x N with stride N as at scale 3.
 """
 
 from __future__ import annotations
