@@ -401,11 +401,30 @@ def test_training_that_is_over_says_so(tiny, capsys, caplog) -> None:
 
 
 def test_help_names_all_commands(capsys) -> None:
-    with pytest.raises(SystemExit) as end:
-        main(["--help"])
-    assert end.value.code == 0
+    assert main(["--help"]) == 0
     out = capsys.readouterr().out
     assert all(f" {name}" in out for name in ("fit", "test", "predict", "evaluate", "export"))
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (
+            ["fitt"],
+            "no command 'fitt' in first place; there are fit, validate, test",
+        ),
+        (["fit", "--config", "gone.yaml"], "no config at gone.yaml"),
+        (["test", "--config=gone.yaml"], "no config at gone.yaml"),
+    ],
+)
+def test_common_mistakes_are_found_before_lightning_is_loaded(args, message) -> None:
+    code = (
+        f"import sys; from fdnn.cli.main import main; status = main({args!r});"
+        "print('lightning' in sys.modules); sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "False\n")
+    assert done.stderr.startswith(f"error: {message}")
 
 
 def test_a_config_can_be_written_on_the_command_line(tiny, tmp_path) -> None:

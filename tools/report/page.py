@@ -36,8 +36,7 @@ def outside_ablations(runs: Sequence[Run]) -> list[Run]:
 
 def comparison(runs: Sequence[Run]) -> list[str]:
     """Write the sections on Tables 3 and 2."""
-    found = [run for run in outside_ablations(runs) if run.benchmark]
-    tests = found
+    tests = [run for run in outside_ablations(runs) if run.benchmark]
     parts = [
         "## The paper's Table 3",
         "A cell holds PSNR in dB and below it SSIM: `measured (printed in the paper, difference)`. "
@@ -47,7 +46,7 @@ def comparison(runs: Sequence[Run]) -> list[str]:
         "the weights names its processor and threads), without the making of teachers' targets; a "
         "`+` behind the steps: the fit began with weights that other steps had made.",
     ]
-    for scale in sorted({test.scale for test in found}):
+    for scale in sorted({test.scale for test in tests}):
         parts += [f"### x{scale}", table_3(tests, scale, runs)]
     parts += [
         "### FDNN against the best of Table 3",
@@ -138,7 +137,12 @@ def page(
         *costs,
     ]
     if any(run.record for run in runs):
-        parts += ["## Trainings", trainings(runs)]
+        parts += [
+            "## Trainings",
+            "Each command stands in the record of its run: `run.json` in `checkpoints/` and "
+            "`docs/runs/`. Records name files as they were called at their commit.",
+            trainings(runs),
+        ]
     if curves:
         parts.append(f"![PSNR over optimizer steps]({curves})")
     if pictures:

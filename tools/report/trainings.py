@@ -46,8 +46,8 @@ def efforts(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def trainings(runs: Sequence[Run]) -> str:
-    """List every training: its length, its cost, where its last validation stood, its command."""
-    rows, commands = [], []
+    """List every training: its length, its cost, and where its last validation stood."""
+    rows = []
     for run in runs:
         record = run.record
         if not record or "steps" not in record:
@@ -55,10 +55,4 @@ def trainings(runs: Sequence[Run]) -> str:
         last = run.curve[-1][1] if run.curve else {}
         scores = ", ".join(f"{name} {psnr:.3f}" for name, psnr in last.items())
         rows.append([run.label, *effort(record)[1:], scores])
-        commands += [f"# {run.label}", record["command"]]
-    parts = [
-        table(["run", "steps", "minutes", "PSNR at the end"], rows),
-        "Their commands, each of the time of its run:",
-        "\n".join(["```sh", *commands, "```"]),
-    ]
-    return "\n\n".join(parts)
+    return table(["run", "steps", "minutes", "PSNR at the end"], rows)

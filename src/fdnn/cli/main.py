@@ -9,15 +9,17 @@ import importlib
 import io
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from fdnn.cli.process import keep_memory, share_cores
 from fdnn.files.errors import UserError, one_line
+from fdnn.files.home import expanded
 
 Command = Callable[[Sequence[str]], int]
 
 #: Commands that need no Trainer: name, module of this package with a ``main``, and what it does.
 TOOLS = {
-    "upscale": ("cli.upscale", "enlarge images, folders and videos (also: fdnn photo.jpg)"),
+    "upscale": ("cli.upscale", "enlarge images, folders and videos"),
     "evaluate": ("evaluation.folder", "score a folder of images that any program made"),
     "export": ("export.command", "write a network as ONNX or .pt2"),
     "demo": ("demo.__main__", "try the networks in the browser"),
@@ -43,11 +45,31 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     _prepare()
     given = list(sys.argv[1:] if args is None else args)
-    if given and given[0] in TOOLS:
+    if not given or given[0] in {"-h", "--help"}:
+        print(_usage("python src/train.py", ""))
+        return 0 if given else 2
+    if given[0] in TOOLS:
         return _tool(given[0], given[1:])
+    _check(given)
     from fdnn.cli import trainer
 
-    return trainer.main(args, f"Without a Trainer: {', '.join(TOOLS)}; each has --help.")
+    return trainer.main(given)
+
+
+def _check(given: Sequence[str]) -> None:
+    """Find the commonest mistakes before Lightning, which takes seconds, is loaded."""
+    if given[0] not in TRAINER:
+        raise UserError(
+            f"no command {given[0]!r} in first place; there are {', '.join([*TRAINER, *TOOLS])}"
+        )
+    for word, following in pairwise([*given, ""]):
+        name, _, value = word.partition("=")
+        if name not in {"-c", "--config"}:
+            continue
+        config = value or following
+        inline = config.lstrip().startswith("{")
+        if not inline and config and not expanded(config).is_file():
+            raise UserError(f"no config at {config}; configs/ of the repository has some")
 
 
 @one_line
@@ -63,7 +85,7 @@ def fdnn(args: Sequence[str] | None = None) -> int:
     _prepare()
     given = list(sys.argv[1:] if args is None else args)
     if not given or given[0] in {"-h", "--help"}:
-        print(_usage())
+        print(_usage("fdnn", "train "))
         return 0 if given else 2
     if given[0] == "train":
         return main(given[1:])
@@ -87,11 +109,12 @@ def _tool(name: str, args: Sequence[str]) -> int:
     return command(args)
 
 
-def _usage() -> str:
-    rows = [(name, text) for name, (_, text) in TOOLS.items()]
-    rows += [(f"train {name}", text) for name, text in TRAINER.items()]
+def _usage(program: str, trainer: str) -> str:
+    """List the commands; ``trainer`` stands before those of the Trainer."""
+    rows = [(f"{trainer}{name}", text) for name, text in TRAINER.items()]
+    rows += [(name, text) for name, (_, text) in TOOLS.items()]
     lines = "\n".join(f"  {name:15} {text}" for name, text in rows)
     return (
-        "usage: fdnn photo.jpg [options]      writes photo_x3.jpg beside it\n"
-        f"       fdnn COMMAND ...              each command has --help\n\n{lines}"
+        f"usage: {program} COMMAND ...      each command has --help\n\n{lines}\n\n"
+        "fdnn photo.jpg writes photo_x3.jpg beside it."
     )

@@ -353,12 +353,11 @@ class CLI(LightningCLI):
 
 
 @one_line
-def main(args: Sequence[str] | None = None, epilog: str = "") -> int:
+def main(args: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
         args: Words after the program's name; default: those of the process.
-        epilog: Stands below the help.
 
     Returns:
         The exit status: 0; 1 after a message to stderr, 128 and more after a signal.
@@ -376,7 +375,7 @@ def main(args: Sequence[str] | None = None, epilog: str = "") -> int:
             },
             seed_everything_default=0,
             parser_class=Parser,
-            parser_kwargs={"epilog": epilog, "allow_abbrev": False},
+            parser_kwargs={"allow_abbrev": False},
             save_config_callback=SaveConfig,
             save_config_kwargs={"overwrite": True},
             auto_configure_optimizers=False,

@@ -64,7 +64,6 @@ def test_report_puts_ours_beside_the_papers(measured, tmp_path, capsys) -> None:
     assert in_table_2[2] == "35.510 (35.41, +0.10)<br>0.9270 (0.9270, +0.0000)"
     assert "Set5 (validation)" in text
     assert rows(text, "| mine")[0][:4] == ["mine", "2,000", "30.0", "Set5 31.500"]
-    assert "fit --config a.yaml" in text
     # Nothing is said of what was not measured.
     assert "Table 1" not in text
     assert "Table 4" not in text
