@@ -11,6 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from fdnn.files.atomic import replacing
 from fdnn.files.errors import ImageError, UserError, words
 from fdnn.images import metadata
 from fdnn.images import sixteen_bit as wide
+from fdnn.images.encoding import encoding_of
 from fdnn.images.metadata import Metadata
 from fdnn.images.pillow import BITS_PER_SAMPLE, Array, from_pillow
 from fdnn.images.truncated import gif_ends_early
@@ -30,6 +32,9 @@ WITHOUT_ALPHA = frozenset({".jpg", ".jpeg", ".bmp"})
 WITH_16_BIT = frozenset({".png", ".tif", ".tiff"})
 #: The longest side that a format can hold, where it is a limit.
 LONGEST = {".jpg": 65_500, ".jpeg": 65_500, ".webp": 16_383, ".gif": 65_535}
+
+#: Bytes of pixels from which a TIFF is written as BigTIFF: a TIFF ends at 4 GiB.
+BIG_TIFF = 2**32 - 2**25
 
 #: Images with more pixels are refused: a small file can claim to be any size.
 MAX_PIXELS = 200_000_000
@@ -168,11 +173,14 @@ def read_picture(path: Path | str, max_pixels: int = MAX_PIXELS) -> tuple[Array,
             type that has no 8- or 16-bit meaning (32-bit integers, floats).
     """
     with open_image(path, max_pixels) as image:
-        if not has_16_bit_colour(image):
-            return from_pillow(image, str(path))
-        turn = metadata.orientation(image)
-        pixels = wide.read(Path(path), image.format == "TIFF", turn)
-        return pixels, metadata.of(image)
+        encoding = encoding_of(path, image)
+        if has_16_bit_colour(image):
+            turn = metadata.orientation(image)
+            pixels = wide.read(Path(path), image.format == "TIFF", turn)
+            about = metadata.of(image)
+        else:
+            pixels, about = from_pillow(image, str(path))
+        return pixels, replace(about, encoding=encoding)
 
 
 def read_image(path: Path | str) -> Array:
@@ -239,7 +247,7 @@ def write_image(path: Path, image: Array, about: Metadata | None = None) -> None
     The file appears whole or not at all: it is written beside its place and then renamed.
 
     Args:
-        path: Target; its folder is created. JPEG and WebP are written at quality 95; GIF
+        path: Target; its folder is created. JPEG and lossy WebP are written at quality 95; GIF
             gets a palette, and its alpha is on or off.
         image: As ``read_image`` returns it.
         about: Metadata to write with it, as far as the format can hold it.
@@ -263,9 +271,13 @@ def write_image(path: Path, image: Array, about: Metadata | None = None) -> None
         gray = suffix != ".webp" and (image.ndim == 2 or image.shape[2] == 2)
         options = about.options(suffix, size, gray)
         to_save = Image.fromarray(image)
+        if suffix in {".tif", ".tiff"} and image.nbytes > BIG_TIFF:
+            options = {k: v for k, v in options.items() if k != "compression"} | {"big_tiff": True}
         if suffix == ".gif" and channels in {2, 4}:
             to_save = on_or_off(to_save)
-        to_save.save(temporary, quality=95, **options)
+        if suffix in {".jpg", ".jpeg", ".webp"}:
+            options["quality"] = 95
+        to_save.save(temporary, **options)
 
 
 def on_or_off(image: Image.Image) -> Image.Image:

@@ -6,10 +6,12 @@ Not kept: XMP, IPTC, thumbnails and comments.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from PIL import ExifTags, Image
+
+from fdnn.images.encoding import Encoding
 
 ORIENTATION = int(ExifTags.Base.Orientation)
 
@@ -33,11 +35,13 @@ class Metadata:
         icc: ICC profile, for the pixels as they are in memory.
         exif: EXIF, with the orientation reset because it is applied when reading.
         dpi: Dots per inch, horizontal and vertical.
+        encoding: How the file that was read encodes its pixels.
     """
 
     icc: bytes | None = None
     exif: bytes | None = None
     dpi: tuple[float, float] | None = None
+    encoding: Encoding = field(default_factory=Encoding)
 
     def options(self, suffix: str, size: tuple[int, int], gray: bool) -> dict[str, Any]:
         """Say it in the words of Pillow's ``save``.
@@ -50,7 +54,7 @@ class Metadata:
         Returns:
             Arguments, less those that the format cannot hold.
         """
-        options: dict[str, Any] = {}
+        options = self.encoding.options(suffix)
         if self.icc and fits(self.icc, gray) and suffix not in {".bmp", ".gif"}:
             options["icc_profile"] = self.icc
         if self.exif and suffix not in {".bmp", ".gif"}:

@@ -89,7 +89,8 @@ def write(path: Path, image: Array, about: Metadata) -> None:
     Args:
         path: An existing file with the extension of its format, which is overwritten.
         image: ``(h, w, c)`` uint16, c = 2 to 4; gray with alpha becomes RGB with alpha.
-        about: Colour profile and DPI are written to both formats, EXIF to PNG.
+        about: Colour profile and DPI are written to both formats, EXIF and chunks on colour to PNG.
+            A compressed TIFF becomes one with deflate.
 
     Raises:
         OSError: If it cannot be written.
@@ -115,6 +116,8 @@ def _write_tiff(path: Path, image: Array, options: dict[str, Any]) -> None:
         iccprofile=options.get("icc_profile"),
         resolution=options.get("dpi"),
         resolutionunit="INCH" if "dpi" in options else None,
+        # Pillow's other names need a package that we do without; this is as lossless.
+        compression="zlib" if "compression" in options else None,
         metadata=None,
     )
 
@@ -137,7 +140,9 @@ def _write_png(path: Path, image: Array, options: dict[str, Any]) -> None:
 
 
 def _chunks(options: dict[str, Any]) -> list[bytes]:
-    chunks = []
+    colour = options["pnginfo"].chunks if "pnginfo" in options else []
+    # A profile and the chunk sRGB exclude each other.
+    chunks = [_chunk(*c[:2]) for c in colour if c[0] != b"sRGB" or "icc_profile" not in options]
     icc, exif, dpi = (options.get(key) for key in ("icc_profile", "exif", "dpi"))
     if isinstance(icc, bytes):
         chunks.append(_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc)))
