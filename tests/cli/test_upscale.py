@@ -111,3 +111,16 @@ def test_help_names_every_command(capsys) -> None:
     out = capsys.readouterr().out
     names = ("upscale", "evaluate", "export", "demo", "fit", "test", "predict")
     assert all(name in out for name in names)
+
+
+def test_a_result_of_another_scale_is_not_taken_for_this_one(photo, capsys) -> None:
+    options = ["photo.png", "--suffix", "", "--output", "large"]
+    assert fdnn([*options, "--scale", "2"]) == 0
+    assert fdnn([*options, "--scale", "3"]) == 1
+    assert "large/photo.png exists and is not x3 of photo.png" in capsys.readouterr().err
+    with Image.open("large/photo.png") as result:
+        assert result.size == (24, 18)
+    assert fdnn([*options, "--scale", "2"]) == 0
+    assert fdnn([*options, "--scale", "3", "--overwrite"]) == 0
+    with Image.open("large/photo.png") as result:
+        assert result.size == (36, 27)

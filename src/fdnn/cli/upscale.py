@@ -11,7 +11,7 @@ from pathlib import Path
 from fdnn.files.errors import UserError, one_line
 from fdnn.files.home import expanded
 from fdnn.images.io import MAX_PIXELS
-from fdnn.predict.plan import Job, plan
+from fdnn.predict.plan import Job, plan, to_do
 
 #: The scale where neither ``--scale`` nor ``--weights`` says one.
 SCALE = 3
@@ -102,7 +102,7 @@ def main(args: Sequence[str] | None = None) -> int:
     net = load(weights, options.scale).to(device)
     suffix = f"_x{net.scale}" if options.suffix is None else options.suffix
     jobs = plan_beside(options.inputs, options.output, options.format, suffix)
-    todo = [job for job in jobs if options.overwrite or not job.target.exists()]
+    todo = to_do(jobs, net.scale, options.overwrite)
     if kept := len(jobs) - len(todo):
         print(f"kept {kept} existing results; --overwrite replaces them")
     net = with_engine(SelfEnsemble(net) if options.ensemble else net, options.engine)

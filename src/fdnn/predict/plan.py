@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fdnn.files.errors import UserError
 from fdnn.files.home import expanded, real
-from fdnn.images.io import EXTENSIONS
+from fdnn.images.io import EXTENSIONS, open_image
 from fdnn.predict.video import VIDEOS
 
 
@@ -88,6 +88,42 @@ def plan(
         if real(job.target) in sources:
             raise UserError(f"{job.target} would be overwritten; choose another --output folder")
     return list(jobs.values())
+
+
+def to_do(jobs: Sequence[Job], scale: int, overwrite: bool) -> list[Job]:
+    """Leave out the jobs whose result exists.
+
+    Args:
+        jobs: All that could be done.
+        scale: That of the network.
+        overwrite: Whether to replace results.
+
+    Raises:
+        UserError: If an existing image has not the size that the network would give.
+    """
+    if overwrite:
+        return list(jobs)
+    todo = []
+    for job in jobs:
+        if not job.target.exists():
+            todo.append(job)
+        elif _other_size(job, scale):
+            raise UserError(
+                f"{job.target} exists and is not x{scale} of {job.source}; name another --output, "
+                "or replace it with --overwrite"
+            )
+    return todo
+
+
+def _other_size(job: Job, scale: int) -> bool:
+    if job.source.suffix.lower() in VIDEOS:
+        return False
+    try:
+        with open_image(job.source) as source, open_image(job.target) as target:
+            # Sorted: EXIF may turn the source.
+            return sorted(scale * side for side in source.size) != sorted(target.size)
+    except UserError:
+        return False  # an unreadable source is reported later, an unreadable result is kept
 
 
 def _extension(of_source: str, wanted: str | None) -> str:

@@ -13,7 +13,7 @@ from fdnn.files.errors import UserError
 from fdnn.files.home import expanded
 from fdnn.images.io import MAX_PIXELS
 from fdnn.models.weights import load_weights
-from fdnn.predict.plan import Job, plan
+from fdnn.predict.plan import Job, plan, to_do
 from fdnn.predict.work import Work
 from fdnn.training.module import SuperResolution
 
@@ -68,15 +68,15 @@ class Trainer(pl.Trainer):
         # Shares are cut from the full list, which is the same in every process whatever the
         # others have written by now. Nobody comes without a share: Lightning insists.
         share = jobs[self.global_rank :: self.world_size]
-        todo = [job for job in share if overwrite or not job.target.exists()]
+        assert isinstance(model, SuperResolution)
+        todo = to_do(share, model.net.scale, overwrite)
         kept = len(share) - len(todo)
         if self.is_global_zero and kept:
             some = "of this process's share " if self.world_size > 1 else ""
-            print(f"{kept} results {some}exist already and are kept (--overwrite true)")
+            print(f"{kept} results {some}exist and are kept; --overwrite true replaces them")
         if not todo and self.world_size == 1:
             return
         mine: list[Job | None] = [*todo] or [None]
-        assert isinstance(model, SuperResolution)
         if ckpt_path is not None:
             model.weights_file = load_weights(model.net, ckpt_path)
         model.work = work = Work(max_pixels)
