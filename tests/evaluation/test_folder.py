@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from skimage.metrics import peak_signal_noise_ratio
 
 from fdnn.cli.main import main
 from fdnn.data.sets import find_set
-from fdnn.evaluation.folder import score_folder
+from fdnn.evaluation.folder import match, score_folder
 from fdnn.evaluation.metrics import to_8_bit
 from fdnn.evaluation.score import score
 from fdnn.images.io import read_image
@@ -48,6 +49,18 @@ def test_files_score_as_the_network_that_made_them(gray_sr, photos, capsys, tmp_
         assert main(["evaluate", str(gray_sr), str(photos), *options, *output]) == 1
         assert "has the scores of a run; choose another folder" in capsys.readouterr().err
         file.unlink()
+
+
+def test_images_of_set5_have_two_names(photos, tmp_path) -> None:
+    hr, sr = tmp_path / "Set5", tmp_path / "made"
+    hr.mkdir()
+    sr.mkdir()
+    source = find_set(str(photos)).paths[0]
+    shutil.copy(source, hr / "img_001_SRF_2_HR.png")
+    for name in ("baby", "img_001_SRF_2_HR"):
+        file = sr / f"{name}_x3.png"
+        shutil.copy(source, file)
+        assert match(find_set(str(hr)), sr, "_x3") == [file]  # the file's own name comes first
 
 
 def test_colour_and_uncropped_files(photos, tmp_path, random) -> None:

@@ -38,7 +38,7 @@ def match(images: ImageSet, folder: Path, suffix: str = "") -> list[Path]:
 
     Args:
         images: The HR images.
-        folder: Of the SR images.
+        folder: Of the SR images, named as the HR files or, in Set5, as in tables (``baby``).
         suffix: What the SR names have behind those of the HR images.
 
     Returns:
@@ -49,14 +49,16 @@ def match(images: ImageSet, folder: Path, suffix: str = "") -> list[Path]:
     """
     _by_stem(images.paths)
     found = _by_stem(list_images(folder))
-    missing = [p.stem for p in images.paths if p.stem + suffix not in found]
+    names = list(zip((path.stem for path in images.paths), images.titles(), strict=True))
+    files = [found.get(stem + suffix) or found.get(title + suffix) for stem, title in names]
+    missing = [stem for (stem, _), file in zip(names, files, strict=True) if file is None]
     if missing:
         raise UserError(
             f"{folder}: no SR image named {missing[0] + suffix!r} "
             f"({len(missing)} of {len(images.paths)} missing); names must equal those of the HR "
             "images, see --suffix"
         )
-    return [found[path.stem + suffix] for path in images.paths]
+    return [file for file in files if file is not None]
 
 
 def _by_stem(paths: Sequence[Path]) -> dict[str, Path]:

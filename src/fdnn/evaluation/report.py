@@ -105,7 +105,7 @@ def show(
     per_image: bool = False,
     console: Console | None = None,
 ) -> None:
-    """Print one table per set: our scores, then others' with our difference to them.
+    """Print one table per set: our scores, then others' with our gain over them.
 
     Args:
         model: What tables call the network, see ``SuperResolution.title``.
@@ -121,7 +121,7 @@ def show(
             title=escape(f"{name} x{scale}, {len(scores.per_image)} images"), title_justify="left"
         )
         table.add_column("", overflow="fold")
-        for column in ("PSNR dB", "SSIM", "ours - PSNR", "ours - SSIM"):
+        for column in ("PSNR dB", "SSIM", "PSNR gain", "SSIM gain"):
             table.add_column(column, justify="right")
         ours = (scores.psnr, scores.ssim)
         table.add_row(
