@@ -126,7 +126,7 @@ def score_folder(folder: Path, images: ImageSet, scale: int, suffix: str = "") -
 @one_line
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="train.py evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="fdnn evaluate", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("sr", type=Path, help="folder of SR images")
     parser.add_argument("hr", help="folder of HR images, or the name of a set such as Set5")
