@@ -10,10 +10,9 @@ from skimage.metrics import peak_signal_noise_ratio
 from fdnn.cli.main import main
 from fdnn.data.sets import find_set
 from fdnn.evaluation.folder import match, score_folder
-from fdnn.evaluation.metrics import to_8_bit
 from fdnn.evaluation.score import score
 from fdnn.images.io import read_image
-from fdnn.images.luma import luma, modcrop
+from fdnn.images.luma import luma, modcrop, to_8_bit
 from fdnn.images.resize import imresize
 from fdnn.models import Bicubic
 

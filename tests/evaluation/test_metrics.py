@@ -7,10 +7,11 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from fdnn.data.sets import find_set
-from fdnn.evaluation.metrics import BenchmarkScores, psnr, shave, ssim, to_8_bit
+from fdnn.evaluation.metrics import BenchmarkScores, psnr, shave, ssim
 from fdnn.evaluation.published import TABLE_3
 from fdnn.evaluation.score import score
 from fdnn.files.errors import ImageError
+from fdnn.images.luma import to_8_bit
 from fdnn.models import Bicubic
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fdnn.evaluation.metrics import to_8_bit
+from fdnn.images.luma import to_8_bit
 from fdnn.images.resize import contributions, imresize, shrink
 
 

@@ -20,10 +20,10 @@ from rich.table import Table
 from torch import Tensor
 
 from fdnn.data.sets import find_set
-from fdnn.evaluation.metrics import PEAK, psnr, shave, ssim, to_8_bit
+from fdnn.evaluation.metrics import PEAK, psnr, shave, ssim
 from fdnn.files.errors import UserError, one_line
 from fdnn.images.io import read_image
-from fdnn.images.luma import luma, modcrop, plane, rgb_to_ycbcr, split_alpha, ycbcr_to_rgb
+from fdnn.images.luma import luma, modcrop, plane, rgb_to_ycbcr, split_alpha, to_8_bit, ycbcr_to_rgb
 from fdnn.images.pillow import Array
 from fdnn.images.resize import imresize
 from fdnn.models import Bicubic, Network

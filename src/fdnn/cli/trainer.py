@@ -29,14 +29,12 @@ from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
 from fdnn.files.errors import UserError, one_line, words
 from fdnn.files.home import expanded
-from fdnn.files.provenance import RECORD_NAME
+from fdnn.files.provenance import CONFIG_NAME, RECORD_NAME
 from fdnn.files.quiet import quiet_libraries
 from fdnn.inference.engines import with_engine
 from fdnn.inference.hardware import device_of, training_precision
 from fdnn.models import Bicubic
 from fdnn.models.weights import FILE_NAME, load_weights, read_weights, start_weights
-from fdnn.predict.progress import PredictProgress
-from fdnn.predict.trainer import Trainer
 from fdnn.training import card
 from fdnn.training import distributed as nodes
 from fdnn.training.callbacks import RunRecord
@@ -51,7 +49,9 @@ from fdnn.training.datamodule import SRDataModule
 from fdnn.training.loggers import Wandb, run_loggers
 from fdnn.training.logs import RunLogger
 from fdnn.training.module import SuperResolution
+from fdnn.training.predict_progress import PredictProgress
 from fdnn.training.signals import StopSignals, stopped
+from fdnn.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -256,7 +256,7 @@ class CLI(LightningCLI):
         record = json.loads((folder / RECORD_NAME).read_text(encoding="utf-8"))
         benchmark = self._benchmark(folder / FILE_NAME)
         report.write(folder, benchmark)
-        given = ["--config", str(folder / card.CONFIG_NAME), "--ckpt_path", str(folder)]
+        given = ["--config", str(folder / CONFIG_NAME), "--ckpt_path", str(folder)]
         options = shlex.join(given)
         command = f"python src/train.py validate {options}"
         text = card.text(self.run_name, record, benchmark, command, "* See config.yaml.")

@@ -29,7 +29,7 @@ from fdnn.files.home import real
 from fdnn.images.pillow import Array
 from fdnn.images.io import count_pixels, read_image
 from fdnn.images.luma import luma, modcrop
-from fdnn.evaluation.metrics import to_8_bit
+from fdnn.images.luma import to_8_bit
 from fdnn.images.resize import imresize
 from fdnn.data.shards import Member, Shards
 from fdnn.data.teachers import Teachers

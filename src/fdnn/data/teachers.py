@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fdnn.files.digest import sha256
 from fdnn.inference.hardware import half_precision
 from fdnn.inference.tiles import full_float32, upscale_luma
-from fdnn.evaluation.metrics import to_8_bit
+from fdnn.images.luma import to_8_bit
 from fdnn.models.ensemble import SelfEnsemble
 from fdnn.models.weights import find_weights, load
 

@@ -1,6 +1,6 @@
 """Score images that another method made, under the protocol of :mod:`fdnn.evaluation.metrics`.
 
-    python src/train.py evaluate path/to/sr path/to/hr --scale 3 --output scores
+    fdnn evaluate path/to/sr path/to/hr --scale 3 --output scores
 
 SR and HR images belong together by the name of the file, less its extension; ``--suffix _x3``
 finds ``baby_x3.png`` for ``baby.png``. HR is cropped to a multiple of the scale; an SR image has
@@ -24,11 +24,10 @@ from fdnn.data.sets import ImageSet, find_set
 from fdnn.evaluation import report
 from fdnn.evaluation.metrics import BenchmarkScores, SetScores, check_size
 from fdnn.files.errors import ImageError, UserError, one_line
-from fdnn.files.provenance import RECORD_NAME
+from fdnn.files.provenance import CONFIG_NAME, RECORD_NAME
 from fdnn.images.io import list_images, read_image
 from fdnn.images.luma import luma, modcrop, plane, split_alpha
 from fdnn.images.pillow import Array
-from fdnn.training.card import CONFIG_NAME
 
 log = logging.getLogger(__name__)
 

@@ -29,6 +29,7 @@ from torchmetrics import Metric
 from fdnn.data.sets import ImageSet
 from fdnn.evaluation.originals import true_name
 from fdnn.files.errors import ImageError
+from fdnn.images.luma import to_8_bit
 from fdnn.images.pillow import Array
 
 PEAK = 255.0
@@ -49,11 +50,6 @@ PROTOCOL: dict[str, str | float | int | bool] = {
     "average": "mean over images of per-image scores",
     "dtype": "float64",
 }
-
-
-def to_8_bit(image: Tensor) -> Tensor:
-    """Clip to [0, 255] and round half up, as MATLAB's ``uint8`` does; dtype is kept."""
-    return torch.floor(image.clamp(0, PEAK) + 0.5)
 
 
 def check_size(image: Array, scale: int, path: Path) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from fdnn.evaluation.metrics import psnr, shave, ssim, to_8_bit
+from fdnn.evaluation.metrics import psnr, shave, ssim
 from fdnn.images.io import read_image
-from fdnn.images.luma import luma, modcrop, plane, split_alpha
+from fdnn.images.luma import luma, modcrop, plane, split_alpha, to_8_bit
 from fdnn.images.pillow import Array
 from fdnn.images.resize import shrink
 from fdnn.inference.tiles import upscale_pixels

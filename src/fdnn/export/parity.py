@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from fdnn.data.sets import ImageSet
-from fdnn.evaluation.metrics import psnr, shave, to_8_bit
+from fdnn.evaluation.metrics import psnr, shave
 from fdnn.evaluation.score import BenchmarkImages
 from fdnn.export.graphs import Graph
 from fdnn.files.errors import ImageError, UserError
 from fdnn.images.io import read_image
-from fdnn.images.luma import luma, modcrop, rgb_to_ycbcr, split_alpha, ycbcr_to_rgb
+from fdnn.images.luma import luma, modcrop, rgb_to_ycbcr, split_alpha, to_8_bit, ycbcr_to_rgb
 from fdnn.images.resize import imresize
 from fdnn.models import Network
 

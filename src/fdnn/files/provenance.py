@@ -12,6 +12,7 @@ import torch
 #: In the folder of a ``fit``: where its weights come from, and all that it logged; and in that of
 #: ``python -m tools.benchmark.zoo``: times.
 RECORD_NAME = "run.json"
+CONFIG_NAME = "config.yaml"
 METRICS_NAME = "metrics.csv"
 SPEED_NAME = "speed.json"
 

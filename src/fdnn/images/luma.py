@@ -84,3 +84,8 @@ def modcrop(image: Array, scale: int, name: Path | str = "image") -> Array:
 def plane(image: Array) -> Tensor:
     """Make of the pixels ``(h, w)`` of one channel a float64 tensor ``(1, 1, h, w)``."""
     return torch.from_numpy(np.ascontiguousarray(image, dtype=np.float64))[None, None]
+
+
+def to_8_bit(image: Tensor) -> Tensor:
+    """Clip to [0, 255] and round half up, as MATLAB's ``uint8`` does; dtype is kept."""
+    return torch.floor(image.clamp(0, 255) + 0.5)

@@ -21,11 +21,10 @@ from fdnn.files.atomic import replacing
 from fdnn.files.digest import sha256
 from fdnn.files.errors import UserError, one_line
 from fdnn.files.home import real
-from fdnn.files.provenance import RECORD_NAME
+from fdnn.files.provenance import CONFIG_NAME, RECORD_NAME
 from fdnn.models.weights import FILE_NAME
 from fdnn.training.record import keep_record, keep_scores
 
-CONFIG_NAME = "config.yaml"
 PAGE_NAME = "README.md"
 
 #: What cards have scores of, as records name it.

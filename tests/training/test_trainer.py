@@ -14,8 +14,8 @@ from fdnn.cli.trainer import main
 from fdnn.images.io import read_image
 from fdnn.models import FDNN
 from fdnn.models.weights import FILE_NAME, save_weights
-from fdnn.predict.trainer import Trainer
 from fdnn.training.module import SuperResolution
+from fdnn.training.trainer import Trainer
 
 ROOT = Path(__file__).parents[2]
 TRAIN = [sys.executable, str(ROOT / "src" / "train.py")]
